@@ -1,0 +1,1 @@
+"""Bytes to events and back; no input or output of its own."""

@@ -1,0 +1,1 @@
+"""The conformance suite: it tests any XMPP server and shares no code with this one."""

@@ -1,0 +1,1 @@
+"""Checks, one document a file."""

@@ -1,0 +1,1 @@
+"""Waking phones; empty until the push service comes."""

@@ -1,0 +1,1 @@
+"""Storage: one interface, a folder for each backend."""

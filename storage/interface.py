@@ -1,0 +1,336 @@
+"""What the server asks of its storage: accounts, key-value, map, archive, work queue.
+
+Each backend implements these classes and passes the contract test-suite in `tests/storage/contract`.
+
+Two rules hold for all of them:
+
+* **A write is a plain call that returns a `Commit`.** Writes of one process take effect in the order of their calls. The
+  caller may await the commit, add a callback, or let it go; a write is durable only when its commit is done without an
+  error. Reads are coroutines and see every write of this process whose commit is done.
+* **Owners are text.** An owner is whatever the caller names, usually a bare JID ("romeo@example.org"); storage does not look inside.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
+from dataclasses import dataclass, field
+
+
+class StorageError(Exception):
+    """Storage could not do what was asked; the text is one line for the operator."""
+
+
+class StorageFull(StorageError):
+    """No room (disk full, quota): nothing was written, and later calls may succeed."""
+
+
+class StorageClosed(StorageError):
+    """The backend is closed or broken for good; the process must be restarted."""
+
+
+class AlreadyExists(StorageError):
+    """An account of that name exists."""
+
+
+class Commit:
+    """The moment at which one or many writes become durable.
+
+    One object may stand for a whole batch. Callbacks run on the event loop's thread, in the order they were added.
+    Awaiting it returns None, or raises `error`.
+    """
+
+    __slots__ = ("_callbacks", "done", "error")
+
+    def __init__(self) -> None:
+        self.done = False
+        self.error: BaseException | None = None
+        self._callbacks: list[Callable[[Commit], None]] | None = None
+
+    def add_done_callback(self, callback: Callable[["Commit"], None]) -> None:
+        """Call `callback(commit)` once it is done; at once when it is already."""
+        if self.done:
+            callback(self)
+        elif self._callbacks is None:
+            self._callbacks = [callback]
+        else:
+            self._callbacks.append(callback)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """Mark it done (for backends; on the event loop's thread; a second call does nothing)."""
+        if self.done:
+            return
+        self.done, self.error = True, error
+        callbacks, self._callbacks = self._callbacks, None
+        for callback in callbacks or ():
+            callback(self)
+
+    def __await__(self) -> Generator[object, None, None]:
+        if not self.done:
+            import asyncio
+
+            future = asyncio.get_running_loop().create_future()
+            self.add_done_callback(lambda _: future.done() or future.set_result(None))
+            yield from future
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass(frozen=True, slots=True)
+class ScramKeys:
+    """What is kept of a password for one SCRAM hash (RFC 5802 §3); never the password."""
+
+    salt: bytes
+    iterations: int
+    stored_key: bytes
+    server_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account: `jid` is the bare JID; `keys` maps the hash ("SHA-1", "SHA-256") to its keys."""
+
+    jid: str
+    keys: Mapping[str, ScramKeys]
+    created_at_us: int = 0
+    disabled: bool = False
+
+
+class AccountStore(ABC):
+    """Local accounts, by bare JID."""
+
+    @abstractmethod
+    async def get(self, jid: str) -> AccountRecord | None:
+        """Return the account, or None."""
+
+    @abstractmethod
+    def create(self, record: AccountRecord) -> Commit:
+        """Add it; the commit's error is `AlreadyExists` when there is one of that name."""
+
+    @abstractmethod
+    def replace(self, record: AccountRecord) -> Commit:
+        """Write it over the one of that name (which need not exist)."""
+
+    @abstractmethod
+    def delete(self, jid: str) -> Commit:
+        """Remove it; nothing happens when there is none. Other stores keep their data: see `Backend.erase`."""
+
+    @abstractmethod
+    async def list(self, domain: str, after: str = "", limit: int = 100) -> list[str]:
+        """Return up to `limit` bare JIDs of a domain, in order of their text, the first one greater than `after`."""
+
+    @abstractmethod
+    async def count(self, domain: str) -> int:
+        """Return how many accounts a domain has."""
+
+
+class KeyValStore(ABC):
+    """One value of bytes an owner."""
+
+    @abstractmethod
+    async def get(self, owner: str) -> bytes | None:
+        """Return the value, or None."""
+
+    @abstractmethod
+    def set(self, owner: str, value: bytes) -> Commit:
+        """Write the value."""
+
+    @abstractmethod
+    def delete(self, owner: str) -> Commit:
+        """Remove the value, if any."""
+
+
+class MapStore(ABC):
+    """Many values of bytes an owner, by key."""
+
+    @abstractmethod
+    async def get(self, owner: str, key: str) -> bytes | None:
+        """Return one value, or None."""
+
+    @abstractmethod
+    async def items(self, owner: str) -> dict[str, bytes]:
+        """Return all of an owner's values, ordered by key."""
+
+    @abstractmethod
+    def update(self, owner: str, put: Mapping[str, bytes], remove: Collection[str] = ()) -> Commit:
+        """Write and remove several values at once: all of them or, on an error, none."""
+
+    @abstractmethod
+    def clear(self, owner: str) -> Commit:
+        """Remove all of an owner's values."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCopy:
+    """That a message belongs to the history of `owner`.
+
+    Attributes:
+        owner: bare JID whose history it is.
+        peer: bare JID of the other side; `peer_resource` its resource, "" when none.
+        outgoing: whether the owner sent it.
+        pending: whether it counts for `ArchiveStore.pending` (an owner who was not there must still get it).
+        visible: whether `query` returns it; False for a copy kept for later delivery alone.
+        mark: a signed 64-bit number of the caller's choice, 0 for none; found again by `recent_marks`.
+    """
+
+    owner: str
+    peer: str
+    peer_resource: str = ""
+    outgoing: bool = False
+    pending: bool = False
+    visible: bool = True
+    mark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedMessage:
+    """One message out of an owner's history."""
+
+    id: int
+    stanza: bytes
+    peer: str
+    peer_resource: str
+    outgoing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveQuery:
+    """Which part of a history to read. All bounds are ids (0 < id < 2**63, ascending with time); None means no bound.
+
+    Attributes:
+        peer, peer_resource: only messages with this bare JID / with this resource of it.
+        start_id, end_id: inclusive (the caller turns times into ids).
+        after_id, before_id: exclusive.
+        ids: only these, in ascending order; others that the owner does not have are left out.
+        limit: 1 or more, how many messages at most.
+        newest_first: take the last `limit` messages of the range rather than the first; the page is ascending all the same.
+        want_total: whether `ArchivePage.total` is asked for.
+    """
+
+    peer: str | None = None
+    peer_resource: str | None = None
+    start_id: int | None = None
+    end_id: int | None = None
+    after_id: int | None = None
+    before_id: int | None = None
+    ids: tuple[int, ...] | None = None
+    limit: int = 50
+    newest_first: bool = False
+    want_total: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePage:
+    """Messages in ascending order of id; `is_last`: nothing more in the direction read; `total`: of the whole range without after/before, None when not asked."""
+
+    messages: list[ArchivedMessage] = field(default_factory=list)
+    is_last: bool = True
+    total: int | None = None
+
+
+class ArchiveStore(ABC):
+    """One append-only log of messages, and for each owner an index into it."""
+
+    @abstractmethod
+    def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:
+        """Keep a message once and list it in the history of each copy's owner.
+
+        Many appends share one commit. When there is no room the commit ends with `StorageFull`, or the call itself raises it
+        while the backend knows that it cannot write.
+
+        Args:
+            id_: unique, ascending with time; out of order by a few seconds is allowed. The same id again is an error.
+            stanza: UTF-8 XML of the message, kept as it is.
+            copies: one or more, of different owners.
+        """
+
+    @abstractmethod
+    async def query(self, owner: str, query: ArchiveQuery) -> ArchivePage:
+        """Return one page of an owner's visible history."""
+
+    @abstractmethod
+    async def has(self, owner: str, id_: int) -> bool:
+        """Whether the owner's visible history holds that id."""
+
+    @abstractmethod
+    async def bounds(self, owner: str) -> tuple[int, int] | None:
+        """Return the first and the last id of an owner's visible history, None when it is empty."""
+
+    @abstractmethod
+    async def pending(self, owner: str, after_id: int, limit: int) -> list[ArchivedMessage]:
+        """Return the first `limit` messages with `pending` set and an id greater than `after_id`, ascending."""
+
+    @abstractmethod
+    async def recent_marks(self, owner: str, since_id: int, limit: int) -> dict[int, int]:
+        """Return mark -> id of the newest `limit` of the owner's copies with a mark, none older than `since_id`."""
+
+    @abstractmethod
+    def replace_stanza(self, id_: int, stanza: bytes) -> Commit:
+        """Write another stanza in the place of a message (a tombstone, XEP-0424); nothing happens when there is none."""
+
+    @abstractmethod
+    def prune(self, before_id: int) -> Commit:
+        """Forget every message with a smaller id, in all histories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job out of a work queue; `attempts`: how often it was claimed, this time included."""
+
+    id: int
+    payload: bytes
+    attempts: int
+
+
+class WorkQueue(ABC):
+    """Jobs that must be done at least once, by whoever claims them."""
+
+    @abstractmethod
+    def put(self, queue: str, payload: bytes, due_at_us: int = 0, key: str = "") -> Commit:
+        """Add a job, due at that µs since 1970 (0: at once). A non-empty key replaces a waiting job of the same key."""
+
+    @abstractmethod
+    async def claim(self, queue: str, now_us: int, limit: int, lease_us: int) -> list[Job]:
+        """Take up to `limit` due jobs; nobody else gets them until the lease ends, then they are due again."""
+
+    @abstractmethod
+    def finish(self, queue: str, ids: Collection[int]) -> Commit:
+        """Remove jobs that are done."""
+
+    @abstractmethod
+    def retry(self, queue: str, id_: int, due_at_us: int) -> Commit:
+        """Give a claimed job back, due later."""
+
+    @abstractmethod
+    async def depth(self, queue: str) -> int:
+        """Return how many jobs wait, claimed ones included."""
+
+
+class Backend(ABC):
+    """One storage: the five shapes, and its life."""
+
+    accounts: AccountStore
+    archive: ArchiveStore
+    work: WorkQueue
+
+    @abstractmethod
+    async def open(self) -> None:
+        """Connect, check, migrate. Raises `StorageError` with one line that says what to do."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Commit what was called, then let go of everything. No calls after it."""
+
+    @abstractmethod
+    def keyval(self, name: str) -> KeyValStore:
+        """Return the key-value store of that name; the same name is the same data."""
+
+    @abstractmethod
+    def map(self, name: str) -> MapStore:
+        """Return the map store of that name."""
+
+    @abstractmethod
+    def erase(self, owner: str) -> Commit:
+        """Remove every trace of an owner: its account, values, maps, history (the log entries that nobody else lists too)."""
+
+    @abstractmethod
+    def owners(self, prefix: str = "") -> AsyncIterator[str]:
+        """Yield every owner that has any data, for export and checks."""

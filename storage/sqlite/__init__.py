@@ -1,0 +1,1 @@
+"""SQLite: everything on one machine."""

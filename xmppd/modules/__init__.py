@@ -1,0 +1,1 @@
+"""What the server does for clients: one XEP a file."""

@@ -1,0 +1,1 @@
+"""SASL, one mechanism a file."""
