@@ -1,0 +1,309 @@
+"""Any XML element as an immutable value, and its way from and to bytes.
+
+A *tag* is one string, "namespace local" with one space between, or "local" alone
+for an element in no namespace. Attribute keys have the same form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from xml.parsers.expat import ExpatError, ParserCreate
+
+CLIENT_NS = "jabber:client"
+XML_NS = "http://www.w3.org/XML/1998/namespace"
+XMLNS_NS = "http://www.w3.org/2000/xmlns/"
+XML_LANG = f"{XML_NS} lang"
+MAX_DEPTH = 64
+
+_NO_ATTRS: Mapping[str, str] = {}
+
+# XML 1.0 §2.2: what no document can hold, not even as a character reference.
+_ILLEGAL = "\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff"
+_text_needs_care = re.compile(f"[&<>\r{_ILLEGAL}]").search
+_value_needs_care = re.compile(f"[&<>\"'\t\n\r{_ILLEGAL}]").search
+_is_illegal = re.compile(f"[{_ILLEGAL}]").search
+_TEXT_ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"})
+_VALUE_ESCAPES = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        '"': "&quot;",
+        "'": "&apos;",
+        "\t": "&#9;",
+        "\n": "&#10;",
+        "\r": "&#13;",
+    }
+)
+_START = (
+    "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
+    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+_is_name = re.compile(f"[{_START}][{_START}\\-.0-9\u00b7\u0300-\u036f\u203f-\u2040]*").fullmatch
+
+_new = object.__new__
+
+
+class Element:
+    """One element: its tag, attributes and children (elements and texts, in order).
+
+    Nothing of it changes after it is made, `attrs` by convention. Equality is by
+    value; the order of attributes does not count, that of children does.
+    """
+
+    __slots__ = ("attrs", "children", "tag")
+
+    tag: str
+    attrs: Mapping[str, str]
+    children: tuple[Element | str, ...]
+
+    def __init__(
+        self, tag: str, attrs: Mapping[str, str] = _NO_ATTRS, children: tuple[Element | str, ...] = ()
+    ) -> None:
+        _set_tag(self, tag)
+        _set_attrs(self, attrs)
+        _set_children(self, children)
+
+    @property
+    def ns(self) -> str:
+        """The namespace; "" when there is none."""
+        ns, space, _ = self.tag.rpartition(" ")
+        return ns if space else ""
+
+    @property
+    def name(self) -> str:
+        """The local name."""
+        return self.tag.rpartition(" ")[2]
+
+    def get(self, attr: str, default: str | None = None) -> str | None:
+        """Return an attribute's value by its key, or `default`."""
+        return self.attrs.get(attr, default)
+
+    @property
+    def text(self) -> str:
+        """The element's own texts, joined; those of its children do not count."""
+        children = self.children
+        if len(children) == 1 and type(children[0]) is str:
+            return children[0]
+        return "".join([child for child in children if isinstance(child, str)])
+
+    def elements(self) -> tuple[Element, ...]:
+        """Return the children that are elements."""
+        return tuple([child for child in self.children if not isinstance(child, str)])
+
+    def find(self, tag: str) -> Element | None:
+        """Return the first child with this tag, or None."""
+        for child in self.children:
+            if not isinstance(child, str) and child.tag == tag:
+                return child
+        return None
+
+    def find_all(self, tag: str) -> tuple[Element, ...]:
+        """Return the children with this tag, in order."""
+        return tuple([child for child in self.children if not isinstance(child, str) and child.tag == tag])
+
+    def to_xml(self, default_ns: str = CLIENT_NS) -> bytes:
+        """Return the element as UTF-8, to stand where `default_ns` is the default namespace.
+
+        Raises:
+            ValueError: a name that is none, or a character that XML cannot hold.
+        """
+        parts: list[str] = []
+        _write(self, default_ns, parts.append)
+        return "".join(parts).encode("utf-8")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Element):
+            return NotImplemented
+        return self.tag == other.tag and self.attrs == other.attrs and self.children == other.children
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"Element({self.tag!r}, {dict(self.attrs)!r}, {self.children!r})"
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"an Element is immutable: cannot set {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"an Element is immutable: cannot delete {name}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Element, (self.tag, dict(self.attrs), self.children))
+
+    def __copy__(self) -> Element:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Element:
+        return self
+
+
+# The slots' own setters go round __setattr__, and faster than object.__setattr__ does.
+_set_tag = Element.__dict__["tag"].__set__
+_set_attrs = Element.__dict__["attrs"].__set__
+_set_children = Element.__dict__["children"].__set__
+
+
+def escape_text(text: str) -> str:
+    """Return `text` as it stands between tags.
+
+    Raises:
+        ValueError: it holds a character that XML 1.0 cannot hold.
+    """
+    if not _text_needs_care(text):
+        return text
+    if _is_illegal(text):
+        raise ValueError("the text holds a character that XML cannot hold")
+    return text.translate(_TEXT_ESCAPES)
+
+
+def escape_value(text: str) -> str:
+    """Return `text` as it stands in an attribute, between quotes of either kind.
+
+    Raises:
+        ValueError: it holds a character that XML 1.0 cannot hold.
+    """
+    if not _value_needs_care(text):
+        return text
+    if _is_illegal(text):
+        raise ValueError("the attribute holds a character that XML cannot hold")
+    return text.translate(_VALUE_ESCAPES)
+
+
+def _write(element: Element, default_ns: str, put: Any) -> None:
+    ns, space, name = element.tag.rpartition(" ")
+    if not _is_name(name):
+        raise ValueError(f"not a name of an element: {name!r}")
+    if ns == XML_NS:
+        name = f"xml:{name}"  # this namespace can be nobody's default
+        put(f"<{name}")
+    elif ns == default_ns:
+        put(f"<{name}")
+    elif ns == XMLNS_NS or (space and not ns):
+        raise ValueError(f"not a namespace of an element: {ns!r}")
+    else:
+        put(f"<{name} xmlns='{escape_value(ns)}'")
+        default_ns = ns
+    if element.attrs:
+        _write_attrs(element.attrs, put)
+    if not element.children:
+        put("/>")
+        return
+    put(">")
+    for child in element.children:
+        if isinstance(child, str):
+            put(escape_text(child))
+        else:
+            _write(child, default_ns, put)
+    put(f"</{name}>")
+
+
+def _write_attrs(attrs: Mapping[str, str], put: Any) -> None:
+    prefixes: dict[str, str] = {}
+    for key, value in attrs.items():
+        ns, space, name = key.rpartition(" ")
+        if not _is_name(name) or key == "xmlns":
+            raise ValueError(f"not a name of an attribute: {key!r}")
+        if space:
+            if ns == XML_NS:
+                name = f"xml:{name}"
+            elif not ns or ns == XMLNS_NS:
+                raise ValueError(f"not a namespace of an attribute: {ns!r}")
+            else:
+                prefix = prefixes.get(ns)
+                if prefix is None:
+                    prefix = prefixes[ns] = f"ns{len(prefixes)}"
+                    put(f" xmlns:{prefix}='{escape_value(ns)}'")
+                name = f"{prefix}:{name}"
+        put(f" {name}='{escape_value(value)}'")
+
+
+def parse_element(data: bytes, default_ns: str = CLIENT_NS, max_depth: int = MAX_DEPTH) -> Element:
+    """Return the one element that `data` is, white space around it aside.
+
+    Args:
+        data: UTF-8, without an XML declaration.
+        default_ns: the default namespace where the element stands.
+        max_depth: how many elements may be inside one another, this one counted.
+
+    Raises:
+        ValueError: ill-formed, too deep, not exactly one element, or holding a
+            doctype, a comment or a processing instruction (RFC 6120 §11.1).
+    """
+    scope = f" xmlns='{escape_value(default_ns)}'".encode()
+    found: Element | None = None
+    for child in _parse_inside(data, scope, max_depth):
+        if isinstance(child, str):
+            if child.strip(" \t\r\n"):
+                raise ValueError("text beside the element")
+        elif found is not None:
+            raise ValueError("more than one element")
+        else:
+            found = child
+    if found is None:
+        raise ValueError("no element")
+    return found
+
+
+def parse_children(inner: bytes, scope: bytes = b"", max_depth: int = MAX_DEPTH) -> tuple[Element | str, ...]:
+    """Return what stands between the tags of a stanza.
+
+    Args:
+        inner: UTF-8 between a start tag and its end tag; the default namespace there is jabber:client.
+        scope: more namespace declarations in force there, raw: b" xmlns:x='urn:x'".
+        max_depth: how many elements may be inside one another.
+
+    Raises:
+        ValueError: as `parse_element`.
+    """
+    if not inner:
+        return ()
+    return _parse_inside(inner, b" xmlns='jabber:client'" + scope, max_depth)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError("a comment or a processing instruction")
+
+
+def _parse_inside(inner: bytes, scope: bytes, max_depth: int) -> tuple[Element | str, ...]:
+    """Parse `inner` as the content of a wrapper element.
+
+    No content can leave the wrapper: if it closes the wrapper, ours that follows is a second root.
+    A doctype inside an element is ill-formed by itself.
+    """
+    stack: list[tuple[dict[str, str], list[Element | str]]] = []
+    children: list[Element | str] = []
+    limit = max_depth + 1
+
+    def start(tag: str, attrs: dict[str, str]) -> None:
+        nonlocal children
+        stack.append((attrs, children))
+        if len(stack) > limit:
+            raise ValueError(f"more than {max_depth} elements inside one another")
+        children = []
+
+    def end(tag: str) -> None:
+        nonlocal children
+        attrs, siblings = stack.pop()
+        siblings.append(Element(tag, attrs, tuple(children)))
+        children = siblings
+
+    def text(data: str) -> None:
+        children.append(data)
+
+    parser = ParserCreate("UTF-8", " ")
+    parser.buffer_text = True
+    parser.StartElementHandler = start
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = text
+    if b"<!" in inner or b"<?" in inner:  # may also be a CDATA section, which is allowed
+        parser.CommentHandler = parser.ProcessingInstructionHandler = _refuse
+    try:
+        parser.Parse(b"<w%b>%b</w>" % (scope, inner), True)
+    except ExpatError as error:
+        raise ValueError(f"ill-formed XML: {error}") from None
+    wrapper = children[0]
+    assert isinstance(wrapper, Element)
+    return wrapper.children
