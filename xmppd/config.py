@@ -1,0 +1,302 @@
+"""The settings: a frozen pydantic model for each section of `xmppd.toml`.
+
+This file says what settings there are, with their defaults and what they mean; `docs/configuration.md` and the file that
+`xmppd init` writes are made from it. `config_sources.py` reads them from the file, the environment and the command line.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from codec.jid import JID, prepare_domainpart
+from xmppd.addresses import Address, parse_address
+
+DEFAULT_MODULES: tuple[str, ...] = ()
+"""Files of `xmppd/modules` that each virtual host loads, in this order."""
+
+
+def _as_list(value: Any) -> Any:
+    """Let one text stand for a list of one: `--set c2s.listen=127.0.0.1:5222`."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _as_address(value: Any) -> Any:
+    return parse_address(value) if isinstance(value, str) else value
+
+
+def _as_jid(value: Any) -> Any:
+    return JID.parse(value) if isinstance(value, str) else value
+
+
+def _as_domain(value: Any) -> Any:
+    return prepare_domainpart(value) if isinstance(value, str) else value
+
+
+def _resolved(value: Any, info: ValidationInfo) -> Any:
+    """Take a path from the folder of the configuration file (`base` of the validation context)."""
+    base = Path((info.context or {}).get("base", "."))
+    return (base / value).absolute() if isinstance(value, str | Path) else value
+
+
+ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
+Domain = Annotated[str, BeforeValidator(_as_domain)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
+Domains = Annotated[tuple[Domain, ...], BeforeValidator(_as_list)]
+Addresses = Annotated[tuple[Annotated[Address, BeforeValidator(_as_address)], ...], BeforeValidator(_as_list)]
+JIDs = Annotated[tuple[Annotated[Any, BeforeValidator(_as_jid)], ...], BeforeValidator(_as_list)]
+
+Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A section: frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ServerConfig(Section):
+    """[server]"""
+
+    domains: Domains = Field(("localhost",), min_length=1, description="Virtual hosts.")
+    data_dir: ConfigPath = Field(Path("data"), description="All local state; the control socket too.")
+    drain_s: Seconds = Field(
+        10, description="How long a stop (SIGTERM) waits for streams to close and writes to commit."
+    )
+
+
+class AdminConfig(Section):
+    """[admin]"""
+
+    jids: JIDs = Field((), description="Accounts that may use the commands of XEP-0133.")
+
+
+class CertificateConfig(Section):
+    """[tls.domains."example.org"]"""
+
+    certificate: ConfigPath = Field(description="PEM file: the certificate and its chain.")
+    key: ConfigPath = Field(description="PEM file: its private key.")
+
+
+class TLSConfig(Section):
+    """[tls]"""
+
+    certificate: ConfigPath | None = Field(None, description="PEM file for all domains: the certificate and its chain.")
+    key: ConfigPath | None = Field(None, description="PEM file: its private key; it may be in the certificate's file.")
+    ca_file: ConfigPath | None = Field(None, description="PEM file of authorities to trust instead of the system's.")
+    domains: dict[Domain, CertificateConfig] = Field(
+        default_factory=dict, description='Other files for one domain: tls.domains."example.org".certificate and .key.'
+    )
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether there is any certificate."""
+        return self.certificate is not None or bool(self.domains)
+
+    def files_for(self, domain: str) -> tuple[Path, Path] | None:
+        """Return the certificate and key files of a domain, None when it has none."""
+        own = self.domains.get(domain)
+        if own is not None:
+            return own.certificate, own.key
+        if self.certificate is None:
+            return None
+        return self.certificate, self.key or self.certificate
+
+
+class C2SConfig(Section):
+    """[c2s]"""
+
+    listen: Addresses = Field(("[::]:5222",), description="Addresses for clients, with STARTTLS.")
+    direct_tls: Addresses = Field(("[::]:5223",), description="Addresses where TLS starts at once (XEP-0368).")
+    require_tls: bool = Field(
+        True, description="Offer no login without TLS. false: loopback and TLS-terminating proxies."
+    )
+    proxy_protocol: Addresses = Field(
+        (),
+        description="Which of these addresses expect a PROXY protocol header (v1 or v2) on each connection. "
+        "Whoever reaches them is believed: let only the proxy reach them.",
+    )
+    login_timeout_s: Seconds = Field(30, description="From connecting to a bound resource; then the stream is closed.")
+    idle_sleep_s: Seconds = Field(5, description="A silent stream gives its parser back after this time. 0: never.")
+    keepalive_s: Seconds = Field(
+        300, description="A silent client is asked for a sign of life after this time. 0: never."
+    )
+    keepalive_timeout_s: Seconds = Field(60, description="How long it has to answer.")
+    resume_s: Seconds = Field(600, description="How long a lost stream can be resumed (XEP-0198). 0: not offered.")
+    max_resources_per_account: Positive = Field(20, description="Bound resources of one account.")
+    max_connections_per_address: Count = Field(
+        1000,
+        description="Connections from one address; loopback is not counted, a proxy there speaks for many. 0: no limit.",
+    )
+
+
+class LimitsConfig(Section):
+    """[limits]"""
+
+    stanza_bytes_before_login: Positive = Field(
+        10_000, ge=10_000, description="One stanza before login (the least that RFC 6120 §13.12 allows)."
+    )
+    stanza_bytes: Positive = Field(
+        262_144, ge=10_000, description="One stanza after login; avatars and big rosters fit."
+    )
+    depth: Positive = Field(64, description="Nested elements of a stanza.")
+    attributes: Positive = Field(256, description="Attributes of one element.")
+    children: Positive = Field(2_000, description="Direct children of one stanza.")
+    outbox_bytes: Positive = Field(
+        4_194_304, description="What may wait for a client that does not read; above it the stream ends."
+    )
+    unacknowledged_stanzas: Positive = Field(
+        10_000, description="Kept for one client until it acknowledges (XEP-0198)."
+    )
+    stream_bytes_per_s: Count = Field(
+        4_000_000, description="A client that sends faster is read more slowly. 0: no limit."
+    )
+    roster_items: Positive = Field(10_000, description="Contacts of one account.")
+    blocked_jids: Positive = Field(10_000, description="Entries in one account's block list (XEP-0191).")
+    private_elements: Positive = Field(500, description="Private elements of one account (XEP-0049).")
+    cached_accounts: Positive = Field(1_000, description="Accounts without a resource whose data stays in memory.")
+
+
+class ScramConfig(Section):
+    """[scram]"""
+
+    iterations: int = Field(10_000, ge=4096, le=10_000_000, description="PBKDF2 rounds for new passwords.")
+
+
+class RegistrationConfig(Section):
+    """[registration]"""
+
+    open: bool = Field(False, description="Let anyone make an account (XEP-0077).")
+    limit_per_hour: Count = Field(5, description="New accounts an hour from one address. 0: no limit.")
+
+
+class StorageConfig(Section):
+    """[storage]"""
+
+    url: str = Field("", description="Where accounts and messages are kept. Empty: sqlite:xmppd.db in server.data_dir.")
+
+    @field_validator("url")
+    @classmethod
+    def _resolve(cls, value: str, info: ValidationInfo) -> str:
+        scheme, colon, path = value.partition(":")
+        if not value:
+            return value
+        if scheme != "sqlite" or not colon or not path:
+            raise ValueError(f'"{value}" is not known; this version has "sqlite:PATH"')
+        return f"sqlite:{_resolved(path, info)}"
+
+
+class ArchiveConfig(Section):
+    """[archive]"""
+
+    enabled: bool = Field(True, description="Keep messages (XEP-0313).")
+    default: Literal["always", "roster", "never"] = Field(
+        "always", description="Whose messages are kept for an account that has not chosen: always, roster, never."
+    )
+    expire_days: Count = Field(0, description="Forget messages after so many days. 0: never.")
+    page_max: Positive = Field(100, description="Messages in one answer, whatever the client asks.")
+
+
+class HTTPConfig(Section):
+    """[http]"""
+
+    listen: Addresses = Field(("127.0.0.1:5280",), description="Addresses of /metrics, /health and /ready.")
+
+
+class LogConfig(Section):
+    """[log]"""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error; debug shows stanzas."
+    )
+    format: Literal["text", "json"] = Field("text", description="text or json, one line an event, on stderr.")
+
+    @field_validator("level", "format", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.lower() if isinstance(value, str) else value
+
+
+class ModulesConfig(Section):
+    """[modules]"""
+
+    enabled: Texts = Field(
+        (), description="Modules to load besides the usual ones: a name in xmppd/modules, or a dotted path."
+    )
+    disabled: Texts = Field((), description="Usual modules to leave out, by the same names.")
+
+
+class ContactsConfig(Section):
+    """[contacts]: where people reach whoever runs the server (XEP-0157); each a list of URIs."""
+
+    abuse: Texts = Field((), description="Addresses for reports of abuse, as URIs: mailto:, xmpp:, https:.")
+    admin: Texts = Field((), description="Addresses of the administrators.")
+    feedback: Texts = Field((), description="Addresses for feedback.")
+    sales: Texts = Field((), description="Addresses for sales.")
+    security: Texts = Field((), description="Addresses for reports of weaknesses.")
+    status: Texts = Field((), description="Where the state of the service is shown.")
+    support: Texts = Field((), description="Addresses for help.")
+
+
+class Config(Section):
+    """All settings."""
+
+    server: ServerConfig
+    admin: AdminConfig
+    tls: TLSConfig
+    c2s: C2SConfig
+    limits: LimitsConfig
+    scram: ScramConfig
+    registration: RegistrationConfig
+    storage: StorageConfig
+    archive: ArchiveConfig
+    http: HTTPConfig
+    log: LogConfig
+    modules: ModulesConfig
+    contacts: ContactsConfig
+
+    @property
+    def storage_url(self) -> str:
+        """Where data is kept, with the default filled in."""
+        return self.storage.url or f"sqlite:{self.server.data_dir / 'xmppd.db'}"
+
+    @property
+    def control_path(self) -> Path:
+        """The unix socket on which the command line talks to the server."""
+        return self.server.data_dir / "control.sock"
+
+    @property
+    def module_names(self) -> tuple[str, ...]:
+        """The modules to load, in order."""
+        names = (*DEFAULT_MODULES, *self.modules.enabled)
+        return tuple(dict.fromkeys(name for name in names if name not in self.modules.disabled))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        """Make every section, so that its defaults are taken from the right folder.
+
+        Direct TLS cannot be served without a certificate; who did not ask for it does without.
+        """
+        if not isinstance(data, dict):
+            return data
+        filled: dict[str, Any] = {name: {} for name in cls.model_fields} | data
+        tls, c2s = filled["tls"], filled["c2s"]
+        if isinstance(tls, dict) and isinstance(c2s, dict) and not tls.get("certificate") and not tls.get("domains"):
+            filled["c2s"] = {"direct_tls": ()} | c2s
+        return filled
+
+    def contradictions(self) -> list[str]:
+        """Return a line for each thing that every section allows but that does not work together."""
+        found = []
+        if not self.tls.is_configured:
+            if self.c2s.direct_tls:
+                found.append("c2s.direct_tls needs tls.certificate")
+            if self.c2s.listen and self.c2s.require_tls:
+                found.append("c2s.require_tls needs tls.certificate (xmppd init makes one), or must be false")
+        for address in self.c2s.proxy_protocol:
+            if address not in (*self.c2s.listen, *self.c2s.direct_tls):
+                found.append(f"c2s.proxy_protocol: {address} is in neither c2s.listen nor c2s.direct_tls")
+        return found
