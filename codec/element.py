@@ -7,7 +7,7 @@ for an element in no namespace. Attribute keys have the same form.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -50,7 +50,8 @@ class Element:
     """One element: its tag, attributes and children (elements and texts, in order).
 
     Nothing of it changes after it is made, `attrs` by convention. Equality is by
-    value; the order of attributes does not count, that of children does.
+    value; the order of attributes does not count, that of children does. As parsed,
+    no text is empty and no two texts stand side by side.
     """
 
     __slots__ = ("attrs", "children", "tag")
@@ -172,7 +173,7 @@ def escape_value(text: str) -> str:
     return text.translate(_VALUE_ESCAPES)
 
 
-def _write(element: Element, default_ns: str, put: Any) -> None:
+def _write(element: Element, default_ns: str, put: Callable[[str], None]) -> None:
     ns, space, name = element.tag.rpartition(" ")
     if not _is_name(name):
         raise ValueError(f"not a name of an element: {name!r}")
@@ -200,7 +201,7 @@ def _write(element: Element, default_ns: str, put: Any) -> None:
     put(f"</{name}>")
 
 
-def _write_attrs(attrs: Mapping[str, str], put: Any) -> None:
+def _write_attrs(attrs: Mapping[str, str], put: Callable[[str], None]) -> None:
     prefixes: dict[str, str] = {}
     for key, value in attrs.items():
         ns, space, name = key.rpartition(" ")
@@ -295,6 +296,8 @@ def _parse_inside(inner: bytes, scope: bytes, max_depth: int) -> tuple[Element |
 
     parser = ParserCreate("UTF-8", " ")
     parser.buffer_text = True
+    if len(inner) > parser.buffer_size:
+        parser.buffer_size = len(inner)  # or a long text comes in pieces
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = text

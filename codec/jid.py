@@ -307,7 +307,7 @@ def _enforce(profile: str, text: str, part: str) -> str:
 def _check_raw(text: str, part: str) -> None:
     if not text:
         raise InvalidJID(f"the {part} is empty")
-    if len(text) > MAX_RAW_PART_CHARS:
+    if len(text) > (MAX_PART_BYTES if text.isascii() else MAX_RAW_PART_CHARS):
         raise InvalidJID(f"the {part} is longer than {MAX_PART_BYTES} bytes")
 
 

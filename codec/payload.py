@@ -6,20 +6,20 @@
         groups: tuple[str, ...] = child_texts("group")
 
 Reading skips what no field names; a missing required part or one that does not
-parse is a PayloadError. Writing puts attributes and children in the order of the fields.
+parse is a PayloadError. Writing puts attributes and children in the order of the fields and
+leaves out what is None or the default. Converters for `parse=` are in `codec.values`.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from codec.element import CLIENT_NS, Element
+from codec.values import format_value
 
 _METADATA_KEY = "xml"
 _ABSENT: Any = object()
@@ -48,7 +48,7 @@ class Payload:
     def __init_subclass__(cls, tag: tuple[str, str] | None = None) -> None:
         # dataclass(slots=True) makes the class a second time, without keywords: TAG is then in its dictionary.
         if tag is not None:
-            cls.TAG = f"{tag[0]} {tag[1]}" if tag[0] else tag[1]
+            cls.TAG = _make_tag(*tag)
 
     @classmethod
     def from_element(cls, element: Element) -> Self:
@@ -90,10 +90,12 @@ class Payload:
         children: list[Element | str] = []
         for name, part in _plan_of(type(self)).parts:
             value = getattr(self, name)
-            if value is not None:
-                part.write(value, attrs, children)
-            elif part.required:
-                raise ValueError(f"{name} of {self.TAG!r} is required")
+            if part.required:
+                if value is None:
+                    raise ValueError(f"{name} of {self.TAG!r} is required")
+            elif value is None or value == part.default:
+                continue
+            part.write(value, attrs, children)
         return Element(self.TAG, attrs, tuple(children))
 
     def to_xml(self, default_ns: str = CLIENT_NS) -> bytes:
@@ -115,11 +117,11 @@ def attr(
     """Keep the field in an attribute.
 
     Args:
-        name: the attribute's key by default the field's name, with a final "_" dropped and others made "-".
+        name: the attribute's key; by default the field's name, with a final "_" dropped and others made "-".
         parse: makes the value from the text; raises ValueError.
         format: makes the text from the value; by default `format_value`.
-        required: reading an element without it is an error.
-        default: the value when it is absent. A value of None is not written.
+        required: reading an element without it is an error; it is written even when it is the default.
+        default: the field's value when the attribute is absent. None and the default are not written.
     """
     return _field(_Attr(name or "", parse, format, required), default)
 
@@ -169,6 +171,13 @@ def child_texts(
     return _field(_ChildTexts(name or "", ns, parse, format, False), ())
 
 
+def child_attrs(
+    name: str, attr_name: str, *, ns: str | None = None, parse: Parse | None = None, format: Format | None = None
+) -> Any:
+    """Keep the field, a tuple, in one required attribute of all children of this name; arguments as `child_text`."""
+    return _field(_ChildAttrs(name, attr_name, ns, parse, format), ())
+
+
 def flag(name: str | None = None, *, ns: str | None = None) -> Any:
     """Keep the field, a bool, in an empty child that is there or not."""
     return _field(_Flag(name or "", ns), False)
@@ -179,9 +188,15 @@ def any_children() -> Any:
     return _field(_AnyChildren(), ())
 
 
+def any_child(*, required: bool = False) -> Any:
+    """Keep the field, an Element, in the first child that no other field names."""
+    return _field(_AnyChild(required), None)
+
+
 def _field(part: _Part, default: Any) -> Any:
+    part.default = default
     metadata = {_METADATA_KEY: part}
-    if part.required:
+    if part.required and default is None:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -189,16 +204,15 @@ def _field(part: _Part, default: Any) -> Any:
 class _Part:
     """Where a field is kept in the element."""
 
-    __slots__ = ("required",)
-
-    claims: ClassVar[bool] = True  # looks at children by tag
+    __slots__ = ("default", "required")
 
     def __init__(self, required: bool = False) -> None:
         self.required = required
+        self.default: Any = None
 
-    def bound(self, field_name: str, ns: str) -> _Part:
-        """Return this part with what the field did not say filled in, for one class."""
-        return self
+    def bound(self, field_name: str, ns: str) -> Self:
+        """Return a copy in which is filled in what the field left to its own name and the payload's namespace."""
+        return copy.copy(self)
 
     def tag(self) -> str | None:
         """Return the tag of the children that this part keeps, if it names one."""
@@ -222,8 +236,10 @@ class _Attr(_Part):
         self.parse = parse
         self.format = format or format_value
 
-    def bound(self, field_name: str, ns: str) -> _Part:
-        return self if self.name else _Attr(_xml_name(field_name), self.parse, self.format, self.required)
+    def bound(self, field_name: str, ns: str) -> Self:
+        part = copy.copy(self)
+        part.name = self.name or _xml_name(field_name)
+        return part
 
     def read(self, element: Element, index: Index) -> Any:
         value = element.attrs.get(self.name)
@@ -300,11 +316,9 @@ class _Named(_Part):
         self.ns = ns
         self._tag = ""
 
-    def bound(self, field_name: str, ns: str) -> _Part:
+    def bound(self, field_name: str, ns: str) -> Self:
         part = copy.copy(self)
-        part.name = self.name or _xml_name(field_name)
-        part.ns = ns if self.ns is None else self.ns
-        part._tag = make_tag(part.ns, part.name)
+        part._tag = _make_tag(ns if self.ns is None else self.ns, self.name or _xml_name(field_name))
         return part
 
     def tag(self) -> str | None:
@@ -344,6 +358,28 @@ class _ChildTexts(_ChildText):
         children.extend([self.element_of(one) for one in value])
 
 
+class _ChildAttrs(_Named):
+    __slots__ = ("attr_name", "format", "parse")
+
+    def __init__(self, name: str, attr_name: str, ns: str | None, parse: Parse | None, format: Format | None) -> None:
+        super().__init__(name, ns)
+        self.attr_name = attr_name
+        self.parse = parse
+        self.format = format or format_value
+
+    def value_of(self, found: Element) -> Any:
+        value = found.attrs.get(self.attr_name)
+        if value is None:
+            raise PayloadError(f"{self.attr_name} missing")
+        return value if self.parse is None else self.parse(value)
+
+    def read(self, element: Element, index: Index) -> Any:
+        return tuple([self.value_of(found) for found in index.get(self._tag, ())])
+
+    def write(self, value: Any, attrs: dict[str, str], children: list[Element | str]) -> None:
+        children.extend([Element(self._tag, {self.attr_name: self.format(one)}) for one in value])
+
+
 class _Flag(_Named):
     __slots__ = ()
 
@@ -358,15 +394,29 @@ class _Flag(_Named):
 class _AnyChildren(_Part):
     __slots__ = ("claimed",)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.claimed: frozenset[str] = frozenset()
+    def __init__(self, required: bool = False) -> None:
+        super().__init__(required)
+        self.claimed: frozenset[str] = frozenset()  # tags that other fields name; the plan fills it in
+
+    def rest(self, element: Element) -> tuple[Element, ...]:
+        return tuple([one for one in element.elements() if one.tag not in self.claimed])
 
     def read(self, element: Element, index: Index) -> Any:
-        return tuple([one for one in element.elements() if one.tag not in self.claimed])
+        return self.rest(element)
 
     def write(self, value: Any, attrs: dict[str, str], children: list[Element | str]) -> None:
         children.extend(value)
+
+
+class _AnyChild(_AnyChildren):
+    __slots__ = ()
+
+    def read(self, element: Element, index: Index) -> Any:
+        found = self.rest(element)
+        return found[0] if found else _ABSENT
+
+    def write(self, value: Any, attrs: dict[str, str], children: list[Element | str]) -> None:
+        children.append(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,9 +450,9 @@ def _make_plan(cls: type[Payload]) -> _Plan:
         parts.append((field.name, part))
         if (tag := part.tag()) is not None:
             claimed.add(tag)
-    rest = _AnyChildren()
-    rest.claimed = frozenset(claimed)
-    parts = [(name, rest if isinstance(part, _AnyChildren) else part) for name, part in parts]
+    for _, part in parts:
+        if isinstance(part, _AnyChildren):
+            part.claimed = frozenset(claimed)
     return _Plan(cls, tuple(parts), bool(claimed))
 
 
@@ -410,92 +460,5 @@ def _xml_name(field_name: str) -> str:
     return field_name.rstrip("_").replace("_", "-")
 
 
-def make_tag(ns: str, name: str) -> str:
-    """Return the tag of a name in a namespace ("" for none)."""
+def _make_tag(ns: str, name: str) -> str:
     return f"{ns} {name}" if ns else name
-
-
-# --- converters ---------------------------------------------------------------------------------------------------------
-
-
-def format_value(value: Any) -> str:
-    """Return the text of a str, bool, int, datetime, JID or Enum of str, as XMPP writes it."""
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return format_datetime(value)
-    if isinstance(value, int):
-        return str(value)
-    raise TypeError(f"no text for a {type(value).__name__}")
-
-
-def parse_bool(text: str) -> bool:
-    """Return the xs:boolean that `text` is: true, 1, false or 0.
-
-    Raises:
-        ValueError: anything else.
-    """
-    stripped = text.strip(_SPACE)
-    if stripped in ("true", "1"):
-        return True
-    if stripped in ("false", "0"):
-        return False
-    raise ValueError("not a boolean")
-
-
-def int_between(low: int, high: int) -> Parse:
-    """Return a converter to an int from `low` to `high`, both included.
-
-    The converter raises ValueError for anything but ASCII digits with an optional sign.
-    """
-
-    def parse(text: str) -> int:
-        if not _is_int(text):
-            raise ValueError("not a number")
-        value = int(text)
-        if not low <= value <= high:
-            raise ValueError(f"not from {low} to {high}")
-        return value
-
-    return parse
-
-
-def parse_datetime(text: str) -> datetime:
-    """Return the moment that `text` is, in UTC, to the microsecond.
-
-    Raises:
-        ValueError: not a DateTime of XEP-0082 §3.2, or outside the years 1 to 9999 in UTC.
-
-    Spec: XEP-0082 §3.2.
-    """
-    found = _is_datetime(text)
-    if found is None:
-        raise ValueError("not a date and time")
-    moment, fraction, zone = found.groups()
-    microseconds = ((fraction or "")[1:7]).ljust(6, "0")
-    try:
-        value = datetime.fromisoformat(f"{moment}.{microseconds}{'+00:00' if zone == 'Z' else zone}")
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("not a date and time") from None
-
-
-def format_datetime(moment: datetime) -> str:
-    """Return an aware moment as XEP-0082 writes it, in UTC: 2026-11-24T19:30:00Z.
-
-    Raises:
-        ValueError: a naive moment.
-    """
-    if moment.tzinfo is None:
-        raise ValueError("a moment without its zone")
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
-
-
-_SPACE = " \t\r\n"
-# Twenty digits hold any 64-bit number; more would only cost time.
-_is_int = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII).fullmatch
-_is_datetime = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,32})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
-).fullmatch
