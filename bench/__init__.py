@@ -1,0 +1,1 @@
+"""Measurements: kill runs, and our figures beside those of other servers."""

@@ -1,0 +1,1 @@
+"""What tests share: servers as processes, real clients, an own certificate authority."""
