@@ -12,7 +12,31 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from codec.jid import JID, prepare_domainpart
 from xmppd.addresses import Address, parse_address
 
-DEFAULT_MODULES: tuple[str, ...] = ()
+DEFAULT_MODULES: tuple[str, ...] = (
+    "rfc_6121_roster",
+    "rfc_6121_presence",
+    "rfc_6121_message",
+    "xep_0012_last_activity",
+    "xep_0030_disco",
+    "xep_0049_private",
+    "xep_0050_commands",
+    "xep_0054_vcard",
+    "xep_0077_register",
+    "xep_0092_version",
+    "xep_0115_caps",
+    "xep_0133_admin",
+    "xep_0157_contacts",
+    "xep_0160_offline",
+    "xep_0191_blocking",
+    "xep_0198_sm",
+    "xep_0199_ping",
+    "xep_0202_time",
+    "xep_0280_carbons",
+    "xep_0313_mam",
+    "xep_0352_csi",
+    "xep_0359_ids",
+    "xep_0441_mam_prefs",
+)
 """Files of `xmppd/modules` that each virtual host loads, in this order."""
 
 

@@ -1,0 +1,234 @@
+"""Message, Presence, IQ: a typed envelope around a payload that stays bytes until asked for.
+
+A stanza is never changed: `replace`, `adding` and `without` make another one. What it carries is `inner`, the XML between
+its tags exactly as it came, and `tags`, the names of its direct children; `elements()` parses them, once, when someone asks.
+`to_xml()` makes the bytes, once, however many receive them.
+"""
+
+import re
+from collections.abc import Callable
+from typing import ClassVar, Self, TypeVar
+
+from codec.element import Element, parse_children
+from codec.jid import JID
+from codec.payload import Payload
+
+XML_LANG = "http://www.w3.org/XML/1998/namespace lang"
+ERROR_TAG = "jabber:client error"
+
+P = TypeVar("P", bound=Payload)
+
+_SPECIAL = re.compile("[&<>'\"\t\n\r]")
+_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+
+
+def escape_attribute(text: str) -> str:
+    """Return the text as it may stand between the quotes of an attribute."""
+    if _SPECIAL.search(text) is None:
+        return text
+    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], text)
+
+
+class Stanza:
+    """What the three kinds have in common.
+
+    Attributes:
+        to, from_: JIDs, or None when the stanza does not say.
+        id: the sender's id, or None.
+        type: as on the wire; for a message without one "normal", for a presence without one "".
+        lang: xml:lang, or None.
+        inner: the XML between the tags; its default namespace is jabber:client and it needs no prefix but those of `scope`.
+        tags: "namespace name" of each direct child, in order.
+        scope: raw text for the start tag: namespace declarations that `inner` needs, and attributes that we do not know.
+    """
+
+    __slots__ = ("_elements", "_xml", "from_", "id", "inner", "lang", "scope", "tags", "to", "type")
+
+    kind: ClassVar[str] = ""
+    default_type: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        to: JID | None,
+        from_: JID | None,
+        id_: str | None,
+        type_: str,
+        lang: str | None = None,
+        inner: bytes = b"",
+        tags: tuple[str, ...] = (),
+        scope: bytes = b"",
+    ) -> None:
+        self.to = to
+        self.from_ = from_
+        self.id = id_
+        self.type = type_
+        self.lang = lang
+        self.inner = inner
+        self.tags = tags
+        self.scope = scope
+        self._elements: tuple[Element, ...] | None = None
+        self._xml: bytes | None = None
+
+    @classmethod
+    def build(
+        cls,
+        *payloads: Element | Payload,
+        to: JID | None = None,
+        from_: JID | None = None,
+        type: str | None = None,
+        id: str | None = None,
+        lang: str | None = None,
+    ) -> Self:
+        """Make a stanza of ours; `type` None means the kind's default."""
+        stanza = cls(to, from_, id, cls.default_type if type is None else type, lang)
+        return stanza.adding(*payloads) if payloads else stanza
+
+    # reading
+
+    def has(self, tag: str) -> bool:
+        """Whether there is a direct child of that tag ("namespace name"); costs no parsing."""
+        return tag in self.tags
+
+    def elements(self) -> tuple[Element, ...]:
+        """Return the direct children, parsed at the first call."""
+        if self._elements is None:
+            children = parse_children(self.inner, self.scope) if self.inner else ()
+            self._elements = tuple(child for child in children if isinstance(child, Element))
+        return self._elements
+
+    def element(self, tag: str) -> Element | None:
+        """Return the first direct child of that tag, or None."""
+        if tag not in self.tags:
+            return None
+        return next((child for child in self.elements() if child.tag == tag), None)
+
+    def get(self, payload: type[P]) -> P | None:
+        """Return the first child of the payload's tag, read as that payload; None when there is none.
+
+        Raises:
+            PayloadError: it is there but malformed.
+        """
+        element = self.element(payload.TAG)
+        return None if element is None else payload.from_element(element)
+
+    # making others
+
+    def _copy(self) -> Self:
+        other = object.__new__(type(self))
+        for name in ("to", "from_", "id", "type", "lang", "inner", "tags", "scope", "_elements"):
+            setattr(other, name, getattr(self, name))
+        other._xml = None
+        return other
+
+    def replace(self, **changes: object) -> Self:
+        """Return a stanza with other envelope fields: `to`, `from_`, `id`, `type`, `lang`."""
+        other = self._copy()
+        for name, value in changes.items():
+            if name not in ("to", "from_", "id", "type", "lang"):
+                raise TypeError(f"{name} is not a field of the envelope")
+            setattr(other, name, value)
+        return other
+
+    def adding(self, *payloads: Element | Payload) -> Self:
+        """Return a stanza with these children after its own."""
+        other = self._copy()
+        elements = [item.to_element() if isinstance(item, Payload) else item for item in payloads]
+        other.inner = self.inner + b"".join(element.to_xml() for element in elements)
+        other.tags = self.tags + tuple(element.tag for element in elements)
+        other._elements = None
+        return other
+
+    def adding_raw(self, xml: bytes, tag: str) -> Self:
+        """Return a stanza with one more child, given as XML that declares its own namespaces."""
+        other = self._copy()
+        other.inner = self.inner + xml
+        other.tags = (*self.tags, tag)
+        other._elements = None
+        return other
+
+    def without(self, unwanted: Callable[[Element], bool]) -> Self:
+        """Return a stanza without the direct children for which `unwanted` is true (text between children goes too)."""
+        kept = tuple(element for element in self.elements() if not unwanted(element))
+        if len(kept) == len(self.elements()):
+            return self
+        other = self._copy()
+        other.inner = b"".join(element.to_xml() for element in kept)
+        other.tags = tuple(element.tag for element in kept)
+        other._elements = kept
+        return other
+
+    def with_payload(self, *payloads: Element | Payload) -> Self:
+        """Return a stanza of the same envelope that carries only these children."""
+        other = self._copy()
+        other.inner, other.tags, other._elements = b"", (), None
+        return other.adding(*payloads) if payloads else other
+
+    # writing
+
+    def to_xml(self) -> bytes:
+        """Return the stanza for a stream whose default namespace is its own; the same object each time."""
+        if self._xml is None:
+            self._xml = self._write("")
+        return self._xml
+
+    def to_standalone_xml(self) -> bytes:
+        """Return the stanza with its namespace declared, to stand inside another namespace (XEP-0297)."""
+        return self._write(" xmlns='jabber:client'")
+
+    def _write(self, declaration: str) -> bytes:
+        head = f"<{self.kind}{declaration}"
+        if self.from_ is not None:
+            head += f" from='{escape_attribute(self.from_)}'"
+        if self.to is not None:
+            head += f" to='{escape_attribute(self.to)}'"
+        if self.id is not None:
+            head += f" id='{escape_attribute(self.id)}'"
+        if self.type != self.default_type:
+            head += f" type='{escape_attribute(self.type)}'"
+        if self.lang is not None:
+            head += f" xml:lang='{escape_attribute(self.lang)}'"
+        if self.scope:
+            head += self.scope.decode()
+        if self.inner:
+            return b"%b>%b</%b>" % (head.encode(), self.inner, self.kind.encode())
+        return head.encode() + b"/>"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.type!r} from={self.from_} to={self.to} id={self.id} {list(self.tags)}>"
+
+
+class Message(Stanza):
+    """RFC 6121 §5. `type` is one of chat, error, groupchat, headline, normal; anything else counts as normal."""
+
+    __slots__ = ()
+    kind = "message"
+    default_type = "normal"
+
+
+class Presence(Stanza):
+    """RFC 6121 §4. `type` is "" (available), unavailable, subscribe, subscribed, unsubscribe, unsubscribed, probe or error."""
+
+    __slots__ = ()
+    kind = "presence"
+    default_type = ""
+
+
+class IQ(Stanza):
+    """RFC 6120 §8.2.3. `type` is one of get, set, result, error."""
+
+    __slots__ = ("payload",)
+    kind = "iq"
+
+    payload: object
+    """What a handler asked for, parsed; set by the dispatcher on the copy it hands over."""
+
+    def _copy(self) -> Self:
+        other = super()._copy()
+        if hasattr(self, "payload"):
+            other.payload = self.payload
+        return other
+
+    def reply(self, payload: Element | Payload | None = None) -> "IQ":
+        """Return the result of this request, to whoever asked."""
+        result = IQ(self.from_, self.to, self.id, "result")
+        return result if payload is None else result.adding(payload)

@@ -1,0 +1,378 @@
+"""A client's stream, from its header to its end.
+
+Where it stands is told by three things, in this order:
+
+    host      None until the header names one of our domains
+    jid       None until SASL has succeeded (the account's bare JID)
+    resource  None until a resource is bound or resumed
+
+What a stanza means then: before `jid`, only what `iq_before_login` handlers take; before `resource`, only the bind request; after
+it, everything goes to the router, with `from` stamped (RFC 6120 §8.1.2.1).
+"""
+
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codec.element import Element
+from codec.events import BadStanza, Event, StreamOpened
+from codec.jid import JID, InvalidJID, prepare_domainpart, prepare_resourcepart
+from codec.limits import BEFORE_LOGIN, ReaderLimits
+from codec.stanza import IQ, Message, Presence, Stanza
+from codec.xml_writer import stream_features
+from xmppd import hooks, sessions
+from xmppd.dispatch import answer_before_login
+from xmppd.errors import StanzaError, StreamError, error_reply
+from xmppd.host import Host, Shared
+from xmppd.login import ABORT, AUTH, RESPONSE, Login, mechanisms_feature
+from xmppd.resource import Resource
+from xmppd.router import Router
+from xmppd.sasl.offer import Offer, Realm
+from xmppd.stream import Stream
+from xmppd.tls import TlsStore
+
+TLS_NS = "urn:ietf:params:xml:ns:xmpp-tls"
+BIND_NS = "urn:ietf:params:xml:ns:xmpp-bind"
+BIND = f"{BIND_NS} bind"
+
+ACK_AFTER_STANZAS = 5
+"""We ask for an acknowledgement (XEP-0198) after so many stanzas, or within a second or two when there are fewer: a request for each one
+would double the packets of a quiet chat."""
+
+Waiting = Coroutine[Any, Any, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What all client streams of a server share.
+
+    Attributes:
+        realms: what logins need, by domain.
+        remind: has `remind()` of a stream called within a second or so.
+    """
+
+    shared: Shared
+    router: Router
+    tls: TlsStore | None
+    realms: Mapping[str, Realm]
+    limits: ReaderLimits
+    before_login: ReaderLimits
+    remind: Callable[["ClientStream"], None]
+    log: Any
+
+
+class ClientStream(Stream):
+    """A stream of one client.
+
+    Attributes:
+        host, jid, resource: see above.
+        is_final: the client or we closed it on purpose, so that it cannot be resumed.
+    """
+
+    __slots__ = ("_asked_alive", "_login", "host", "is_final", "jid", "resource", "service")
+
+    def __init__(self, connection: Any, service: Service) -> None:
+        super().__init__(connection, service.before_login, service.shared.spawn)
+        self.service = service
+        self.host: Host | None = None
+        self.jid: JID | None = None
+        self.resource: Resource | None = None
+        self.is_final = False
+        self._login: Login | None = None
+        self._asked_alive = False
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS protects it."""
+        return self.connection is not None and self.connection.tls is not None
+
+    @property
+    def address(self) -> str:
+        """The client's IP address."""
+        return self.connection.address if self.connection is not None else ""
+
+    def domain(self) -> str:
+        """Return the domain that our header bears."""
+        if self.host is not None:
+            return self.host.domain
+        return next(iter(self.service.shared.hosts))
+
+    # header and features
+
+    def opened(self, header: StreamOpened) -> Waiting | None:
+        """Answer the client's header with ours and the features (RFC 6120 §4.3, §4.7)."""
+        host = self._find_host(header.to)
+        if host is not None and self.host is None:
+            self.host = host
+        self.send_header(self.new_id())
+        if host is None or host is not self.host:
+            raise StreamError("host-unknown")
+        if (header.version or "0.9").partition(".")[0] != "1":
+            raise StreamError("unsupported-version")
+        self._send_features(host)
+        return None
+
+    def _find_host(self, to: str | None) -> Host | None:
+        hosts = self.service.shared.hosts
+        if to is None:
+            # RFC 6120 §4.7.2 wants `to`; where there is but one domain nothing is in doubt
+            return next(iter(hosts.values())) if len(hosts) == 1 else None
+        try:
+            return hosts.get(prepare_domainpart(to))
+        except InvalidJID:
+            return None
+
+    def _send_features(self, host: Host) -> None:
+        features: list[Element] = []
+        may_log_in = self.is_secure or not host.config.c2s.require_tls
+        if self.jid is None:
+            if not self.is_secure and self.service.tls is not None:
+                required = (Element(f"{TLS_NS} required", {}, ()),) if host.config.c2s.require_tls else ()
+                features.append(Element(f"{TLS_NS} starttls", {}, required))
+            if may_log_in:
+                self._login = Login(host, self._offer(host))
+                features.extend(mechanisms_feature(self._login.offer))
+        else:
+            features.append(Element(BIND, {}, ()))
+        if may_log_in:
+            event = hooks.FeaturesEvent(self, features, self.jid is not None)
+            host.signal(hooks.stream_features, event)
+        self.write(stream_features(features))
+
+    def _offer(self, host: Host) -> Offer:
+        tls = self.connection.tls
+        end_point_hash = None if tls is None else tls.end_point_hash
+        return Offer(self.service.realms[host.domain], is_encrypted=tls is not None, end_point_hash=end_point_hash)
+
+    # what comes
+
+    def handle(self, event: Event) -> Waiting | None:
+        """Take a stanza or another child of the stream."""
+        if isinstance(event, Stanza):
+            resource = self.resource
+            if resource is None:
+                return self._unbound_stanza(event)
+            return self._stanza(event, resource)
+        if isinstance(event, Element):
+            return self._nonza(event)
+        assert isinstance(event, BadStanza)
+        if self.resource is None:
+            raise StreamError("not-authorized")
+        reply = error_reply(event.stanza, StanzaError(event.condition))
+        if reply is not None:
+            self.resource.send(reply.replace(from_=self.resource.account.jid))
+        if self.resource.acks is not None:
+            self.resource.acks.took(None)
+        return None
+
+    def _stanza(self, stanza: Stanza, resource: Resource) -> Waiting | None:
+        from_ = stanza.from_
+        if from_ is not None and from_ != resource.jid and from_ != resource.account.jid:
+            raise StreamError("invalid-from")
+        # nobody else has seen it yet: the one place where a stanza is written to
+        stanza.from_ = resource.jid
+        router, metrics = self.service.router, self.service.shared.metrics
+        if isinstance(stanza, Message):
+            metrics.stanzas_received["message"] += 1
+            result = router.message(resource, stanza)
+            if isinstance(result, Coroutine):
+                return self._count_after(result, resource)
+            if resource.acks is not None:
+                resource.acks.took(result)
+            return None
+        if isinstance(stanza, IQ):
+            metrics.stanzas_received["iq"] += 1
+            waiting = router.iq(resource, stanza)
+        else:
+            assert isinstance(stanza, Presence)
+            metrics.stanzas_received["presence"] += 1
+            waiting = router.presence(resource, stanza)
+        if waiting is not None:
+            return self._count_after(waiting, resource)
+        if resource.acks is not None:
+            resource.acks.took(None)
+        return None
+
+    async def _count_after(self, waiting: Coroutine[Any, Any, Any], resource: Resource) -> None:
+        commit = await waiting
+        if resource.acks is not None:
+            resource.acks.took(commit)
+
+    def _unbound_stanza(self, stanza: Stanza) -> Waiting | None:
+        if self.host is None or not isinstance(stanza, IQ):
+            raise StreamError("not-authorized")
+        if self.jid is None:
+            if not (self.is_secure or not self.host.config.c2s.require_tls):
+                raise StreamError("policy-violation", "TLS comes first.")
+            return self._before_login(self.host, stanza)
+        if stanza.type == "set" and stanza.tags == (BIND,):
+            return self._bind(self.host, self.jid, stanza)
+        raise StreamError("not-authorized", "A resource must be bound first.")
+
+    async def _before_login(self, host: Host, iq: IQ) -> None:
+        reply = await answer_before_login(host, self, iq)
+        if reply is None:
+            raise StreamError("not-authorized")
+        self.write(reply.to_xml())
+
+    async def _bind(self, host: Host, jid: JID, iq: IQ) -> None:
+        """Bind a resource (RFC 6120 §7)."""
+        request = iq.element(BIND)
+        wanted = None if request is None else request.find(f"{BIND_NS} resource")
+        try:
+            if not iq.id:
+                raise StanzaError("bad-request")
+            resourcepart = prepare_resourcepart(wanted.text) if wanted is not None and wanted.text else self.new_id()
+            account = await host.load_account(jid)
+            if account is None:
+                raise StreamError("not-authorized", "The account was removed.")
+            self.resource = await sessions.bind(account, resourcepart, self)
+        except InvalidJID as error:
+            self._answer(iq, StanzaError("bad-request", text=str(error)))
+            return
+        except StanzaError as error:
+            self._answer(iq, error)
+            return
+        self.service.log.debug("resource_bound", jid=str(self.resource.jid))
+        self.write(iq.reply(Element(BIND, {}, (Element(f"{BIND_NS} jid", {}, (self.resource.jid,)),))).to_xml())
+
+    def _answer(self, iq: IQ, error: StanzaError) -> None:
+        reply = error_reply(iq, error)
+        if reply is not None:
+            self.write(reply.to_xml())
+
+    def _nonza(self, element: Element) -> Waiting | None:
+        tag = element.tag
+        if self.host is None:
+            raise StreamError("not-authorized")
+        if tag == f"{TLS_NS} starttls":
+            return self._start_tls()
+        if tag in (AUTH, RESPONSE, ABORT):
+            if self.jid is not None or self._login is None:
+                raise StreamError("policy-violation", "This stream takes no login now.")
+            return self._login.handle(element, self.write, self._logged_in)
+        handler = self.host.nonza_handlers.get(tag)
+        if handler is not None:
+            if self.jid is None:
+                raise StreamError("not-authorized")
+            result: Waiting | None = handler(self, element)
+            return result
+        raise StreamError("unsupported-stanza-type" if self.jid is not None else "not-authorized")
+
+    def _start_tls(self) -> None:
+        """Answer <starttls/> (RFC 6120 §5.4.2); what came behind it in plain text is dropped."""
+        if self.is_secure or self.service.tls is None or self.jid is not None or self.host is None:
+            self.write(Element(f"{TLS_NS} failure", {}, ()).to_xml())
+            self.close()
+            return
+        self.write(Element(f"{TLS_NS} proceed", {}, ()).to_xml())
+        self.connection.start_tls(self.service.tls.context_for(self.host.domain))
+        self.restart()
+
+    def secured(self) -> None:
+        """The TLS handshake is complete."""
+
+    def _logged_in(self, jid: JID) -> None:
+        self.jid = jid
+        self._login = None
+        self.restart()
+        self.reader.limits = self.service.limits
+
+    # the connection's side
+
+    def before_flush(self) -> None:
+        """Add acknowledgements, and requests for them, to what is about to leave."""
+        resource = self.resource
+        if resource is None or resource.acks is None or resource.stream is not self:
+            return
+        acks = resource.acks
+        if acks.is_failed:
+            self.end("internal-server-error", "The server could not keep what you sent; send it again.")
+            return
+        h = acks.answer_due()
+        if h is not None:
+            self.write(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h)
+        if acks.r_sent_at is None and acks.unacked:
+            if len(acks.unacked) >= ACK_AFTER_STANZAS:
+                self.ask_for_ack()
+            else:
+                self.service.remind(self)
+
+    def ask_for_ack(self) -> None:
+        """Send <r/> (XEP-0198 §4)."""
+        resource = self.resource
+        if resource is not None and resource.acks is not None and resource.acks.r_sent_at is None:
+            resource.acks.r_sent_at = resource.acks.sent
+            self.write(b"<r xmlns='urn:xmpp:sm:3'/>")
+
+    def remind(self) -> None:
+        """Something sent some time ago has not been acknowledged: ask."""
+        resource = self.resource
+        if resource is not None and resource.acks is not None and resource.acks.unacked and self.connection is not None:
+            self.ask_for_ack()
+
+    def tick(self, idle_s: int, age_s: int) -> None:
+        """Called every few seconds: `idle_s` since bytes last came, `age_s` since the connection was made."""
+        config = self.service.shared.config.c2s
+        if self.resource is None and age_s > config.login_timeout_s:
+            self.end("connection-timeout", "The login took too long.")
+            return
+        if config.idle_sleep_s and idle_s >= config.idle_sleep_s:
+            self.reader.sleep()
+        if not config.keepalive_s or self.resource is None or idle_s < config.keepalive_s:
+            self._asked_alive = False
+        elif not self._asked_alive:
+            self._asked_alive = True
+            self._ask_alive(self.resource)
+        elif idle_s >= config.keepalive_s + config.keepalive_timeout_s:
+            self.service.log.debug("client_silent", jid=str(self.resource.jid), idle_s=idle_s)
+            self.connection.abort()
+
+    def _ask_alive(self, resource: Resource) -> None:
+        if resource.acks is not None:
+            resource.acks.r_sent_at = resource.acks.sent
+            self.write(b"<r xmlns='urn:xmpp:sm:3'/>")
+        else:
+            ping = IQ.build(Element("urn:xmpp:ping ping", {}, ()), to=resource.jid, from_=resource.account.host.domain, type="get", id=self.new_id())
+            self.write(ping.to_xml())
+
+    def close(self) -> None:
+        """Close for good: what is closed on purpose cannot be resumed."""
+        self.is_final = True
+        super().close()
+
+    def ending(self, condition: str) -> None:
+        """A stream error is about to be sent."""
+        self.is_final = True
+        self.service.shared.metrics.count_stream_error(condition)
+        self.service.log.info("stream_error", condition=condition, address=self.address, jid=str(self.jid or ""))
+
+    def lost(self) -> None:
+        """The connection is gone: the resource ends, or waits to be resumed."""
+        self.connection = None
+        resource, self.resource = self.resource, None
+        if resource is None or resource.stream is not self:
+            return
+        resource.stream = None
+        if not self.is_final and resource.keeper is not None and resource.keeper(resource):
+            return
+        self.service.shared.spawn(sessions.end(resource))
+
+    def log_broken(self) -> None:
+        """Log the exception being handled."""
+        self.service.log.exception("stream_broke", address=self.address, jid=str(self.jid or ""))
+
+
+def limits_of(config: Any) -> tuple[ReaderLimits, ReaderLimits]:
+    """Return the reader's limits from the settings: before login, and after."""
+    limits = config.limits
+    before = ReaderLimits(
+        stanza_bytes=limits.stanza_bytes_before_login,
+        depth=BEFORE_LOGIN.depth,
+        attributes=BEFORE_LOGIN.attributes,
+        children=BEFORE_LOGIN.children,
+    )
+    after = ReaderLimits(
+        stanza_bytes=limits.stanza_bytes, depth=limits.depth, attributes=limits.attributes, children=limits.children
+    )
+    return before, after

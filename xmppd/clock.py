@@ -1,0 +1,59 @@
+"""Time and ids: the server's own, so that tests can give others."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+
+ID_SHIFT_BITS = 10
+"""An archive id is microseconds since 1970 times 2**10: room for ids within a microsecond, in 63 bits until the year 2255."""
+
+
+class Clock:
+    """The real time."""
+
+    __slots__ = ()
+
+    def now(self) -> datetime:
+        """Return the time of day, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+        return time.monotonic()
+
+    def now_us(self) -> int:
+        """Return microseconds since 1970."""
+        return time.time_ns() // 1_000
+
+
+class Ids:
+    """Ids that nobody has used before."""
+
+    __slots__ = ("_clock", "_last")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = 0
+
+    def stanza_id(self) -> int:
+        """Return the next archive id: greater than any before, also when the clock goes back."""
+        id_ = self._clock.now_us() << ID_SHIFT_BITS
+        if id_ <= self._last:
+            id_ = self._last + 1
+        self._last = id_
+        return id_
+
+    def token(self) -> str:
+        """Return 16 random characters that nobody can guess (96 bits)."""
+        return secrets.token_urlsafe(12)
+
+
+def id_of_time(moment: datetime) -> int:
+    """Return the smallest archive id of that moment."""
+    return (int(moment.timestamp() * 1_000_000)) << ID_SHIFT_BITS
+
+
+def time_of_id(id_: int) -> datetime:
+    """Return the moment at which an archive id was given, in UTC."""
+    seconds, us = divmod(id_ >> ID_SHIFT_BITS, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=us)

@@ -1,0 +1,208 @@
+"""Every named point where a module may take part.
+
+A `Filter` may change or refuse a stanza: its handlers get an event and return it, return None to end its way there (the stanza
+is dealt with), or raise `StanzaError` to refuse it. A handler that breaks refuses it with internal-server-error. Handlers of
+messages are plain functions; those of presence, iq and login may be coroutines.
+A `Signal` only tells: a handler that breaks is logged and the rest run.
+
+Handlers run by phase: CHECK, ANNOTATE, ARCHIVE, COPY, DELIVER, FALLBACK; within a phase in the order in which modules are loaded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Generic, TypeVar
+
+from codec.element import Element
+from codec.jid import JID
+from codec.stanza import IQ, Message, Presence, Stanza
+from storage.interface import ArchiveCopy, Commit
+
+
+E = TypeVar("E")
+
+
+class Phase(IntEnum):
+    """When a handler of a filter runs; the names say what belongs there."""
+
+    CHECK = 1
+    ANNOTATE = 2
+    ARCHIVE = 3
+    COPY = 4
+    DELIVER = 5
+    FALLBACK = 6
+
+
+class Hook(Generic[E]):
+    """A point where handlers may take part; `name` serves logs alone."""
+
+    __slots__ = ("__doc__", "name")
+
+    def __init__(self, name: str, doc: str) -> None:
+        self.name = name
+        self.__doc__ = doc
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+class Filter(Hook[E]):
+    """Handlers may change or refuse."""
+
+    __slots__ = ()
+
+
+class Signal(Hook[E]):
+    """Handlers are told."""
+
+    __slots__ = ()
+
+
+# Events. They carry immutable stanzas; the events themselves are the notes that handlers make on the way.
+
+
+@dataclass(slots=True)
+class MessageEvent:
+    """A message on its way through this server.
+
+    Attributes:
+        message: as it stands now; a handler that changes it puts another one here.
+        sender: the `Account` it comes from, None for one from elsewhere.
+        resource: the sender's `Resource`, or None.
+        recipient: the local `Account` it is for, None while it is not known or when it is for elsewhere.
+        id: its id in archives, given before delivery; 0 until then.
+        targets: resources that get it, in the phases after DELIVER.
+        copies: whose histories it goes into, written when the way is over.
+        commit: what its acknowledgement waits for (promise 1), None when nothing.
+        is_duplicate: a retry of one that was taken before (same origin-id): neither kept nor delivered again.
+    """
+
+    message: Message
+    sender: Any = None
+    resource: Any = None
+    recipient: Any = None
+    id: int = 0
+    targets: tuple[Any, ...] = ()
+    copies: list[ArchiveCopy] = field(default_factory=list)
+    commit: Commit | None = None
+    is_duplicate: bool = False
+
+
+@dataclass(slots=True)
+class PresenceEvent:
+    """A presence on its way. `account` is whose side this is; `resource` the sender's on the way out, None on the way in."""
+
+    presence: Presence
+    account: Any
+    resource: Any = None
+
+
+@dataclass(slots=True)
+class IQEvent:
+    """An iq on its way. `account` is whose side this is; `resource` the sender's on the way out, None on the way in."""
+
+    iq: IQ
+    account: Any
+    resource: Any = None
+
+
+@dataclass(slots=True)
+class ResourceEvent:
+    """Something happened to a `Resource`; `reason`: why it ended, "" otherwise."""
+
+    resource: Any
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class PresenceChangedEvent:
+    """A resource's own broadcast presence changed. `was_available` before; `resource.presence` is the new one (None: gone)."""
+
+    resource: Any
+    was_available: bool
+    presence: Presence
+
+
+@dataclass(slots=True)
+class DeliveredEvent:
+    """A stanza has reached a resource: acknowledged (XEP-0198), or handed to the system where there are no acks."""
+
+    resource: Any
+    stanza: Stanza
+    id: int
+
+
+@dataclass(slots=True)
+class UndeliveredEvent:
+    """A resource ended with stanzas that it never acknowledged, oldest first, each with its archive id (0: none)."""
+
+    resource: Any
+    stanzas: list[tuple[Stanza, int]]
+
+
+@dataclass(slots=True)
+class AccountEvent:
+    """An account was made, removed, or got another password."""
+
+    jid: JID
+
+
+@dataclass(slots=True)
+class FeaturesEvent:
+    """The features a stream is about to offer: append to `features`. `stream.is_secure`, `stream.resource`, ... tell where it stands."""
+
+    stream: Any
+    features: list[Element]
+    is_authenticated: bool
+
+
+@dataclass(slots=True)
+class DiscoEvent:
+    """What disco#info (XEP-0030) says of the domain (`account` None) or of an account: add to it."""
+
+    account: Any
+    node: str | None
+    features: list[str]
+    identities: list[Any]
+    forms: list[Any]
+
+
+@dataclass(slots=True)
+class DiscoItemsEvent:
+    """What disco#items (XEP-0030) lists under the domain or an account: add to it."""
+
+    account: Any
+    node: str | None
+    items: list[Any]
+    asker: JID | None = None
+
+
+message_sent: Filter[MessageEvent] = Filter(
+    "message_sent", "A message from a resource of a local account, before it is routed; not waiting."
+)
+message_received: Filter[MessageEvent] = Filter(
+    "message_received", "A message for a local account; DELIVER hands it to resources, FALLBACK deals with none being there; not waiting."
+)
+message_routed: Filter[MessageEvent] = Filter(
+    "message_routed", "The way of a message is over, delivered or refused; what it left behind (`copies`) is written here; not waiting."
+)
+presence_sent: Filter[PresenceEvent] = Filter("presence_sent", "A presence from a resource of a local account; may wait.")
+presence_received: Filter[PresenceEvent] = Filter("presence_received", "A presence for a local account; may wait.")
+iq_sent: Filter[IQEvent] = Filter("iq_sent", "An iq from a resource of a local account, before it is routed; not waiting.")
+iq_received: Filter[IQEvent] = Filter("iq_received", "An iq for a full JID of a local account, before it is delivered; not waiting.")
+
+resource_bound: Signal[ResourceEvent] = Signal("resource_bound", "A resource is bound (RFC 6120 §7).")
+resource_ended: Signal[ResourceEvent] = Signal("resource_ended", "A resource is gone for good; its presence has been unavailable before.")
+presence_changed: Signal[PresenceChangedEvent] = Signal(
+    "presence_changed", "A resource sent a broadcast presence, or ended while available; may wait."
+)
+stanza_delivered: Signal[DeliveredEvent] = Signal("stanza_delivered", "A stanza with an archive id has reached a resource; not waiting.")
+stanzas_undelivered: Signal[UndeliveredEvent] = Signal("stanzas_undelivered", "A resource ended with unacknowledged stanzas; may wait.")
+account_created: Signal[AccountEvent] = Signal("account_created", "An account was made by this server.")
+account_deleted: Signal[AccountEvent] = Signal("account_deleted", "An account is being removed: tell its contacts; may wait.")
+
+stream_features: Signal[FeaturesEvent] = Signal("stream_features", "Stream features are about to be sent; not waiting.")
+disco_info: Signal[DiscoEvent] = Signal("disco_info", "disco#info is being answered; not waiting.")
+disco_items: Signal[DiscoItemsEvent] = Signal("disco_items", "disco#items is being answered; may wait.")
+
+Handler = Callable[[Any], Any]

@@ -1,0 +1,344 @@
+"""Puts the parts together, runs them, and stops them so that nothing is lost. The one file that names concrete parts."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+from codec.jid import JID, InvalidJID
+from storage.interface import Backend, StorageError
+from xmppd import sessions
+from xmppd.addresses import Address
+from xmppd.c2s import ClientStream, Service, limits_of
+from xmppd.clock import Clock
+from xmppd.config import Config
+from xmppd.connection import Loop
+from xmppd.control import ControlError, ControlServer
+from xmppd.host import Host, Shared
+from xmppd.listener import Doorkeeper, listen
+from xmppd.loader import LoadError, load
+from xmppd.login import Credentials
+from xmppd.logs import get_logger
+from xmppd.metrics import Metrics
+from xmppd.router import Router
+from xmppd.sasl.offer import Realm
+from xmppd.sasl.password_work import PasswordWork
+from xmppd.sasl.unknown import UnknownAccounts
+from xmppd.storage_url import open_backend
+from xmppd.tls import TlsError, TlsStore
+from xmppd.web.observe import add_pages
+from xmppd.web.server import WebServer
+
+TICK_S = 1.0
+SWEEP_EVERY_TICKS = 5
+"""Every so many ticks each connection is asked whether it is idle; 10,000 of them take about 5 ms."""
+
+SWITCH_INTERVAL_S = 0.0005
+"""How long the loop may keep the interpreter while the storage's thread wants it; Python's 5 ms would make each commit that much later."""
+
+
+class ServerError(Exception):
+    """The server cannot start; one line that says what to do."""
+
+
+class Server:
+    """One server process.
+
+    Args:
+        config: the settings; they do not change while it runs, certificates do (`reload`).
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.log = get_logger("xmppd.server")
+        self.metrics = Metrics()
+        self.backend: Backend = open_backend(config.storage_url, exclusive=True)
+        self.shared = Shared(config, self.backend, Clock(), self.metrics)
+        self.shared.spawn = self._spawn
+        self.shared.end_resource = sessions.end
+        self.router = Router(self.shared)
+        self.tls = TlsStore(config.tls) if config.tls.is_configured else None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reminders: set[ClientStream] = set()
+        self._listeners: list[asyncio.Server] = []
+        self._closers: list[Any] = []
+        self._doorkeeper = Doorkeeper(config.c2s.max_connections_per_address)
+        self.stopping = asyncio.Event()
+        self.loop: Loop
+        self.addresses: dict[str, list[Address]] = {"c2s": [], "direct_tls": []}
+
+    # start
+
+    async def start(self) -> None:
+        """Open storage, load modules, listen.
+
+        Raises:
+            ServerError, StorageError, LoadError, TlsError: with one line that says what to do.
+        """
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        self.config.server.data_dir.mkdir(parents=True, exist_ok=True)
+        await self.backend.open()
+        running = asyncio.get_running_loop()
+        self.loop = Loop(running.call_soon, get_logger("xmppd.connection"), self.config.limits.outbox_bytes, self.config.limits.stream_bytes_per_s)
+        for domain in self.config.server.domains:
+            self.shared.hosts[domain] = Host(domain, self.shared)
+        for host in self.shared.hosts.values():
+            await load(host, self.config.module_names)
+        await self._listen()
+        control = ControlServer(self.config.control_path, self._control_handlers())
+        try:
+            await control.start()
+        except OSError as error:
+            raise ServerError(f"{self.config.control_path}: {error.strerror or error}") from error
+        self._closers.append(control)
+        await self._start_web()
+        self._spawn(self._tick())
+
+    async def _start_web(self) -> None:
+        web = WebServer(self.config.http.listen)
+        add_pages(web.app, self.metrics, self._faults, self._not_ready)
+        try:
+            await web.start()
+        except OSError as error:
+            raise ServerError(str(error)) from error
+        self.addresses["http"] = web.addresses
+        self._closers.append(web)
+
+    async def _listen(self) -> None:
+        before, after = limits_of(self.config)
+        realms = await self._realms()
+        service = Service(
+            self.shared, self.router, self.tls, realms, after, before, self._reminders.add, get_logger("xmppd.c2s")
+        )
+        c2s = self.config.c2s
+        wanted = [("c2s", address) for address in c2s.listen] + [("direct_tls", address) for address in c2s.direct_tls]
+        for kind, address in wanted:
+            try:
+                listener = await listen(
+                    address,
+                    loop=self.loop,
+                    make_stream=lambda connection: ClientStream(connection, service),
+                    tls=self.tls,
+                    is_direct_tls=kind == "direct_tls",
+                    expects_proxy_header=address in c2s.proxy_protocol,
+                    doorkeeper=self._doorkeeper,
+                )
+            except OSError as error:
+                raise ServerError(f"cannot listen on {address}: {error.strerror or error}") from error
+            self._listeners.append(listener)
+            bound = listener.sockets[0].getsockname()
+            self.addresses[kind].append(Address(bound[0], bound[1]))
+
+    async def _realms(self) -> dict[str, Realm]:
+        """Return what logins need, by domain; the secret behind the salts of unknown accounts stays the same over a restart."""
+        store = self.backend.keyval("server")
+        secret = await store.get("unknown_accounts")
+        if secret is None:
+            secret = secrets.token_bytes(32)
+            await store.set("unknown_accounts", secret)
+        work = PasswordWork()
+        iterations = self.config.scram.iterations
+        return {
+            domain: Realm(Credentials(host), UnknownAccounts(secret, domain, iterations), work)
+            for domain, host in self.shared.hosts.items()
+        }
+
+    # while it runs
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.log.error("task_broke", exc_info=task.exception())
+
+    async def _tick(self) -> None:
+        """Count the seconds, ask for acknowledgements that are due, look for idle and dead clients."""
+        loop = self.loop
+        while True:
+            await asyncio.sleep(TICK_S)
+            loop.tick()
+            reminders, due = self._reminders, list(self._reminders)
+            reminders.clear()
+            for stream in due:
+                stream.remind()
+            self._count()
+            if loop.seconds % SWEEP_EVERY_TICKS == 0:
+                self._sweep()
+
+    def _count(self) -> None:
+        self.metrics.bytes_received = self.loop.bytes_received
+        self.metrics.bytes_sent = self.loop.bytes_sent
+        self.metrics.connections = len(self.loop.connections)
+        self.metrics.sessions = sum(
+            len(account.resources) for host in self.shared.hosts.values() for account in host.accounts.values()
+        )
+
+    def _sweep(self) -> None:
+        now = self.loop.seconds
+        for connection in list(self.loop.connections):
+            connection.tick(now, self.config.c2s.login_timeout_s)
+
+    def _faults(self) -> list[str]:
+        """Return what keeps the server from its work, in words for its operator."""
+        return ["there is no room left for messages: free some on the disk of storage.url"] if self.backend.is_full else []
+
+    def _not_ready(self) -> list[str]:
+        """Return why no new clients should come here."""
+        return ["the server is stopping"] if self.stopping.is_set() else []
+
+    def reload(self) -> None:
+        """Read the certificates anew (SIGHUP); streams that stand keep theirs."""
+        if self.tls is None:
+            return
+        try:
+            self.tls.reload()
+        except TlsError as error:
+            self.log.error("certificates_not_reloaded", reason=str(error))
+        else:
+            self.log.info("certificates_reloaded")
+
+    # the command line's questions
+
+    def _control_handlers(self) -> dict[str, Any]:
+        return {
+            "status": self._do_status,
+            "top": self._do_status,
+            "reload": self._do_reload,
+            "account_changed": self._do_account_changed,
+            "end_session": self._do_end_session,
+        }
+
+    async def _do_status(self, _: dict[str, Any]) -> dict[str, Any]:
+        self._count()
+        faults = self._faults() + self._not_ready()
+        up_s = (self.shared.clock.now() - self.shared.started_at).total_seconds()
+        return {
+            "faults": faults,
+            "pid": os.getpid(),
+            "uptime_s": round(up_s, 1),
+            "domains": list(self.shared.hosts),
+            "addresses": {kind: [str(address) for address in found] for kind, found in self.addresses.items()},
+            "metrics": self.metrics.snapshot(),
+        }
+
+    async def _do_reload(self, _: dict[str, Any]) -> dict[str, Any]:
+        if self.tls is not None:
+            try:
+                self.tls.reload()
+            except TlsError as error:
+                raise ControlError(str(error)) from error
+        return {}
+
+    async def _do_account_changed(self, request: dict[str, Any]) -> dict[str, Any]:
+        """An account was deleted or got another password: its sessions end, what we remember of it goes."""
+        return await self._end_sessions(request, "not-authorized")
+
+    async def _do_end_session(self, request: dict[str, Any]) -> dict[str, Any]:
+        return await self._end_sessions(request, "policy-violation")
+
+    async def _end_sessions(self, request: dict[str, Any], reason: str) -> dict[str, Any]:
+        try:
+            jid = JID.parse(str(request.get("jid")))
+        except InvalidJID as error:
+            raise ControlError(f"{request.get('jid')}: {error}") from error
+        host = self.shared.hosts.get(jid.domainpart)
+        if host is None:
+            raise ControlError(f"{jid.domainpart} is not served here")
+        account = host.accounts.get(jid.bare)
+        ended = 0
+        for resource in list(account.resources.values()) if account is not None else ():
+            if not jid.resourcepart or resource.jid == jid:
+                await sessions.end(resource, reason)
+                ended += 1
+        host.forget(jid.bare)
+        return {"ended": ended}
+
+    # stop
+
+    async def stop(self) -> None:
+        """Stop taking, send every client away, commit, close (SIGTERM); at most `server.drain_s` long.
+
+        Clients get <system-shutdown/>. What was acknowledged is committed; what was not, they send again to the next server.
+        """
+        self.stopping.set()
+        for listener in self._listeners:
+            listener.close()
+        self.log.info("draining", connections=len(self.loop.connections) if hasattr(self, "loop") else 0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.config.server.drain_s):
+                await self._drain()
+        for closer in self._closers:
+            await closer.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.backend.close()
+        self.log.info("stopped")
+
+    async def _drain(self) -> None:
+        """Let what clients have sent be committed and acknowledged, then close their streams."""
+        connections = list(self.loop.connections)
+        for connection in connections:
+            connection.pause_reading()
+        await self.backend.flush()
+        await asyncio.sleep(0)  # acknowledgements leave with the end of this turn of the loop
+        for connection in connections:
+            if connection.stream is not None:
+                connection.stream.end("system-shutdown")
+        for host in self.shared.hosts.values():
+            for resource in host.sessions():
+                await sessions.end(resource)
+        while self.loop.connections:
+            await asyncio.sleep(0.01)
+
+
+async def serve(config: Config, announce: Any = None) -> None:
+    """Run a server until SIGTERM or SIGINT; SIGHUP reads certificates anew.
+
+    Args:
+        announce: called with the `Server` once it serves, or None.
+
+    Raises:
+        ServerError: it cannot start; one line that says what to do.
+    """
+    try:
+        server = Server(config)
+    except (StorageError, TlsError) as error:
+        raise ServerError(str(error)) from error
+    running = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        running.add_signal_handler(number, server.stopping.set)
+    running.add_signal_handler(signal.SIGHUP, server.reload)
+    try:
+        await server.start()
+    except (StorageError, TlsError, LoadError, ControlError) as error:
+        await _give_up(server)
+        raise ServerError(str(error)) from error
+    except ServerError:
+        await _give_up(server)
+        raise
+    server.log.info("serving", domains=list(server.shared.hosts), c2s=[str(address) for address in server.addresses["c2s"]])
+    if announce is not None:
+        announce(server)
+    await server.stopping.wait()
+    await server.stop()
+
+
+async def _give_up(server: Server) -> None:
+    """Let go of what a server that could not start has taken."""
+    for listener in server._listeners:
+        listener.close()
+    for closer in server._closers:
+        await closer.close()
+    with contextlib.suppress(StorageError):
+        await server.backend.close()
+
+
