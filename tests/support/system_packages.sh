@@ -15,7 +15,7 @@ done
 
 install=(apt-get install -y -qq --no-install-recommends "${missing[@]}")
 as_root=()
-if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n); fi
+if [ "$(id -u)" -ne 0 ]; then as_root=(sudo -n env DEBIAN_FRONTEND=noninteractive); fi
 if ! command -v apt-get >/dev/null || { [ ${#as_root[@]} -gt 0 ] && ! sudo -n true 2>/dev/null; }; then
   echo "tests/system is left out: install ${missing[*]} (sudo apt-get install -y ${missing[*]})" >&2
   exit 1
