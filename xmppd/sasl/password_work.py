@@ -51,7 +51,15 @@ class PasswordWork:
             raise TooBusy(f"{self._limit} passwords are being hashed or wait for it")
         self._room -= 1
         try:
-            async with self._slots:
-                return await asyncio.to_thread(work)
-        finally:
+            await self._slots.acquire()
+        except BaseException:
             self._room += 1
+            raise
+        future = asyncio.get_running_loop().run_in_executor(None, work)
+        # A thread cannot be stopped: when the client goes away its place stays taken until the work is done.
+        future.add_done_callback(self._give_back)
+        return await asyncio.shield(future)
+
+    def _give_back(self, _: object) -> None:
+        self._slots.release()
+        self._room += 1

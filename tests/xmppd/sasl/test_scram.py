@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from storage.interface import AccountRecord, ScramKeys
+from storage.interface import AccountRecord
 from xmppd.errors import SaslError
 from xmppd.sasl.keys import derive_keys, make_keys
 from xmppd.sasl.mechanism import Challenge, Success
@@ -338,10 +338,3 @@ async def step_through(messages: list[bytes]) -> None:
             assert isinstance(await mechanism.step(message), Challenge)
     except SaslError:
         pass
-
-
-def test_invented_keys_are_not_shared_between_hashes_and_domains():
-    other = UnknownAccounts(b"a secret of the server", "example.com", 64)
-    keys: list[ScramKeys] = [UNKNOWN.keys("x", "SHA-1"), UNKNOWN.keys("x", "SHA-256"), other.keys("x", "SHA-256")]
-    assert len({key.salt for key in keys}) == 3
-    assert [len(key.stored_key) for key in keys] == [20, 32, 32]
