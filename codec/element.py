@@ -37,13 +37,7 @@ _VALUE_ESCAPES = str.maketrans(
         "\r": "&#13;",
     }
 )
-_START = (
-    "A-Z_a-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
-    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
-)
-_is_name = re.compile(f"[{_START}][{_START}\\-.0-9\u00b7\u0300-\u036f\u203f-\u2040]*").fullmatch
-
-_new = object.__new__
+_is_plain_name = re.compile("[A-Za-z_][A-Za-z0-9_.-]*").fullmatch
 
 
 class Element:
@@ -175,15 +169,15 @@ def escape_value(text: str) -> str:
 
 def _write(element: Element, default_ns: str, put: Callable[[str], None]) -> None:
     ns, space, name = element.tag.rpartition(" ")
-    if not _is_name(name):
-        raise ValueError(f"not a name of an element: {name!r}")
+    if not _is_plain_name(name):
+        _check_name(name)
     if ns == XML_NS:
         name = f"xml:{name}"  # this namespace can be nobody's default
         put(f"<{name}")
     elif ns == default_ns:
         put(f"<{name}")
-    elif ns == XMLNS_NS or (space and not ns):
-        raise ValueError(f"not a namespace of an element: {ns!r}")
+    elif space and not _is_namespace(ns):
+        raise ValueError(f"not a namespace: {ns[:100]!r}")
     else:
         put(f"<{name} xmlns='{escape_value(ns)}'")
         default_ns = ns
@@ -205,20 +199,43 @@ def _write_attrs(attrs: Mapping[str, str], put: Callable[[str], None]) -> None:
     prefixes: dict[str, str] = {}
     for key, value in attrs.items():
         ns, space, name = key.rpartition(" ")
-        if not _is_name(name) or key == "xmlns":
-            raise ValueError(f"not a name of an attribute: {key!r}")
-        if space:
-            if ns == XML_NS:
-                name = f"xml:{name}"
-            elif not ns or ns == XMLNS_NS:
-                raise ValueError(f"not a namespace of an attribute: {ns!r}")
-            else:
-                prefix = prefixes.get(ns)
-                if prefix is None:
-                    prefix = prefixes[ns] = f"ns{len(prefixes)}"
-                    put(f" xmlns:{prefix}='{escape_value(ns)}'")
-                name = f"{prefix}:{name}"
+        if not _is_plain_name(name):
+            _check_name(name)
+        if not space:
+            if name == "xmlns":
+                raise ValueError("a declaration is no attribute")
+        elif ns == XML_NS:
+            name = f"xml:{name}"
+        elif not _is_namespace(ns):
+            raise ValueError(f"not a namespace: {ns[:100]!r}")
+        else:
+            prefix = prefixes.get(ns)
+            if prefix is None:
+                prefix = prefixes[ns] = f"ns{len(prefixes)}"
+                put(f" xmlns:{prefix}='{escape_value(ns)}'")
+            name = f"{prefix}:{name}"
         put(f" {name}='{escape_value(value)}'")
+
+
+def _is_namespace(ns: str) -> bool:
+    """Tell whether a namespace can be declared and then be part of a tag, where the space is taken."""
+    return bool(ns) and " " not in ns and ns != XMLNS_NS
+
+
+def _check_name(name: str) -> None:
+    """Raise ValueError unless `name` is a local name to our own parser.
+
+    Editions of XML differ in what letters a name may have; Expat keeps to the narrow list, so others take it too.
+    """
+    found: list[str] = []
+    parser = ParserCreate("UTF-8")
+    parser.StartElementHandler = lambda tag, attrs: found.append(tag)
+    try:
+        parser.Parse(f"<{name}/>".encode(), True)
+    except (ExpatError, UnicodeEncodeError):
+        found.clear()
+    if found != [name] or ":" in name:
+        raise ValueError(f"not a name: {name[:100]!r}")
 
 
 def parse_element(data: bytes, default_ns: str = CLIENT_NS, max_depth: int = MAX_DEPTH) -> Element:

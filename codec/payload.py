@@ -58,7 +58,7 @@ class Payload:
             PayloadError: another tag, a required part missing, or one that cannot be read.
         """
         if element.tag != cls.TAG:
-            raise PayloadError(f"expected {cls.TAG!r}, found {element.tag!r}")
+            raise PayloadError(f"expected {cls.TAG!r}, found {element.tag[:100]!r}")
         plan = _plan_of(cls)
         index: dict[str, list[Element]] = {}
         if plan.reads_children:
