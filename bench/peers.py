@@ -23,7 +23,8 @@ authentication = "internal_hashed"
 allow_registration = {registration}
 admins = {{ {admins} }}
 smacks_hibernation_time = 300
-modules_enabled = {{
+plugin_paths = {{ "{data}/../plugins" }}
+modules_enabled = {{ "domain_mam_feature",
     "disco", "roster", "saslauth", "tls", "blocklist", "carbons", "pep", "private", "smacks", "vcard_legacy",
     "vcard4", "csi_simple", "ping", "register", "time", "lastactivity", "version", "mam", "admin_adhoc", "announce",
     "offline",
@@ -56,6 +57,9 @@ class ProsodyServer(Daemon):
         self.domains = tuple(domains)
         self.c2s_port, self.direct_tls_port = free_ports(2)
         (folder / "data").mkdir(parents=True, exist_ok=True)
+        (folder / "plugins").mkdir(exist_ok=True)
+        # Profanity 0.13 looks for archives among the domain's features, not the account's.
+        (folder / "plugins" / "mod_domain_mam_feature.lua").write_text('module:add_feature("urn:xmpp:mam:2")')
         self.config_path = folder / "prosody.cfg.lua"
         self.config_path.write_text(
             CONFIG.format(
