@@ -82,6 +82,8 @@ def _v1_address(host: bytes, port: bytes, family: socket.AddressFamily) -> tuple
     try:
         text = host.decode("ascii")
         address = ipaddress.IPv4Address(text) if family is socket.AF_INET else ipaddress.IPv6Address(text)
+        if "%" in text:
+            raise ValueError("a zone means nothing on another machine")
     except ValueError:
         raise ProxyError("the PROXY header holds no valid address") from None
     is_number = port.isdigit() and len(port) <= 5 and (port == b"0" or not port.startswith(b"0"))
