@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-
 CheckFunction = Callable[[Any], Awaitable[None]]
 
 

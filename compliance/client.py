@@ -245,9 +245,11 @@ class Client:
         return None
 
     async def login(self, *, resource: str | None = None, mechanism: str | None = None) -> None:
-        """Go from nothing to a bound resource; its full JID is then in `jid`."""
+        """Go from nothing to a bound resource; its full JID is then in `jid`. The log gets one line when all is well."""
+        before = len(self.log.entries)
         await self.start()
         await self.enter(resource=resource, mechanism=mechanism)
+        self.log.fold(before, self.name, f"logged in as {self.jid} with {self.tls.version() if self.tls else 'no TLS'}")
 
     async def enter(self, *, resource: str | None = None, mechanism: str | None = None) -> None:
         """Authenticate and bind on a stream that stands where `start` left it."""

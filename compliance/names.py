@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from lxml import etree
 
-
 Element = etree._Element
 
 PREFIXES = {

@@ -129,6 +129,7 @@ class Scene:
 
         What waits for them offline is fetched and forgotten.
         """
+        before = len(self.log.entries)
         clients = [await self.login(name, label=f"{name}/setup") for name in names]
         for client in clients:
             await _forget_everyone(client, [other.bare for other in clients if other is not client])
@@ -136,9 +137,11 @@ class Scene:
             await self.appear(client)
         for client in clients:
             await client.close()
+        self.log.fold(before, " and ".join(names), "made to know nobody, with nothing waiting for them")
 
     async def friends(self, first: str, second: str) -> None:
         """Make both accounts subscribed to each other, and each in the other's roster."""
+        before = len(self.log.entries)
         await self.strangers(first, second)
         one, other = (
             await self.online(first, label=f"{first}/setup"),
@@ -153,6 +156,7 @@ class Scene:
         await other.roundtrip()
         await one.close()
         await other.close()
+        self.log.fold(before, f"{first} and {second}", "made to be subscribed to each other")
 
     async def settle(self, sender: Client, receiver: Client) -> None:
         """Wait until all that `sender` sent has reached `receiver`, if it ever will.

@@ -100,6 +100,14 @@ class TrafficLog:
             text = f"{text[: self.limit_chars]}... ({len(text)} characters)"
         self.entries.append(Entry(time.monotonic() - self._started, who, way, text))
 
+    def fold(self, since: int, who: str, remark: str) -> None:
+        """Put one remark in the place of all entries since there were `since` of them.
+
+        For steps that went as they should: a failure is read more easily without twelve lines of login.
+        """
+        del self.entries[since:]
+        self.add(who, "-", remark)
+
     def lines(self) -> list[str]:
         """Return the log as lines of text, passwords left out."""
         return [str(entry) for entry in self.entries]

@@ -13,6 +13,8 @@ from compliance.sasl import Scram
 from compliance.scene import Scene
 
 check = checks_of("RFC 6120")
+# What a server may call restricted XML (§11.1 allows more than the condition made for it).
+RESTRICTED = ("restricted-xml", "bad-format", "not-well-formed")
 SERVICE_UNAVAILABLE = ("service-unavailable", "feature-not-implemented")
 
 
@@ -64,7 +66,7 @@ async def unknown_domain_gets_host_unknown(scene: Scene) -> None:
     client = scene.client()
     await client.connect()
     await client.open_stream(STREAM_OPEN.format(to="'nowhere.invalid'"))
-    await client.expect_stream_error("host-unknown", "improper-addressing")
+    await client.expect_stream_error("host-unknown")
 
 
 @check("4.9.3.10", MUST, "A root element outside the streams namespace ends with invalid-namespace.")
@@ -73,35 +75,35 @@ async def wrong_stream_namespace_is_refused(scene: Scene) -> None:
     await client.connect()
     header = STREAM_OPEN.format(to=quoteattr(scene.domain))
     await client.open_stream(header.replace(PREFIXES["stream"], "http://example.org/wrong"))
-    await client.expect_stream_error("invalid-namespace", "bad-format")
+    await client.expect_stream_error("invalid-namespace")
 
 
 @check("4.9.3.2", MUST, "A prefix that is not bound to a namespace ends the stream.")
 async def unbound_prefix_is_refused(scene: Scene) -> None:
     client = await scene.login("romeo")
     await client.send("<message><unbound:x/></message>")
-    await client.expect_stream_error("bad-namespace-prefix", "not-well-formed", "bad-format", "invalid-xml")
+    await client.expect_stream_error("bad-namespace-prefix", "not-well-formed")
 
 
 @check("4.9.3.13", MUST, "XML that is not well-formed ends the stream with not-well-formed.")
 async def malformed_xml_ends_the_stream(scene: Scene) -> None:
     client = await scene.login("romeo")
     await client.send("<message><body>unclosed</message>")
-    await client.expect_stream_error("not-well-formed", "bad-format", "invalid-xml")
+    await client.expect_stream_error("not-well-formed")
 
 
 @check("11.1", MUST, "A comment in the stream is refused: restricted XML has none.")
 async def comment_is_refused(scene: Scene) -> None:
     client = await scene.login("romeo")
     await client.send("<message><!-- restricted --></message>")
-    await client.expect_stream_error("restricted-xml", "not-well-formed", "bad-format", "invalid-xml")
+    await client.expect_stream_error(*RESTRICTED)
 
 
 @check("11.1", MUST, "A processing instruction in the stream is refused.")
 async def processing_instruction_is_refused(scene: Scene) -> None:
     client = await scene.login("romeo")
     await client.send("<?restricted xml?>")
-    await client.expect_stream_error("restricted-xml", "not-well-formed", "bad-format", "invalid-xml")
+    await client.expect_stream_error(*RESTRICTED)
 
 
 @check("11.1", MUST, "A document type declaration, with whatever entities, is refused.")
@@ -111,21 +113,29 @@ async def doctype_is_refused(scene: Scene) -> None:
     declaration = "<!DOCTYPE stream [<!ENTITY a 'aaaaaaaaaa'>]>"
     header = STREAM_OPEN.format(to=quoteattr(scene.domain)).replace("?>", f"?>{declaration}", 1)
     await client.send(header)
-    await client.expect_stream_error("restricted-xml", "not-well-formed", "bad-format", "invalid-xml")
+    await client.expect_stream_error(*RESTRICTED)
+
+
+@check("11.1", SHOULD, "The stream error for restricted XML is restricted-xml.")
+async def restricted_xml_is_called_so(scene: Scene) -> None:
+    for xml in ("<message><!-- restricted --></message>", "<?restricted xml?>"):
+        client = await scene.login("romeo")
+        await client.send(xml)
+        await client.expect_stream_error("restricted-xml")
 
 
 @check("11.6", MUST, "Bytes that are not UTF-8 end the stream.")
 async def invalid_utf8_is_refused(scene: Scene) -> None:
     client = await scene.login("romeo")
     await client.send(b"<message><body>\xc3\x28</body></message>")
-    await client.expect_stream_error("unsupported-encoding", "not-well-formed", "bad-format", "invalid-xml")
+    await client.expect_stream_error("unsupported-encoding", "not-well-formed", "bad-format")
 
 
 @check("4.9.3.24", MUST, "A first-level element that is no stanza is refused with unsupported-stanza-type.")
 async def unknown_first_level_element_is_refused(scene: Scene) -> None:
     client = await scene.login("romeo")
     await client.send("<unheard-of xmlns='jabber:client'/>")
-    await client.expect_stream_error("unsupported-stanza-type", "bad-format", "invalid-namespace", "invalid-xml")
+    await client.expect_stream_error("unsupported-stanza-type")
 
 
 @check("4.4", MUST, "When the client closes its stream the server closes its own.")
