@@ -121,11 +121,10 @@ class TlsEngine:
         """Encrypt plaintext; `take_output` has it then.
 
         Raises:
-            TlsFailed: the connection is broken or `shutdown` was called.
-            RuntimeError: the handshake is not complete.
+            TlsFailed: the connection is broken, `shutdown` was called, or the handshake is not complete.
         """
         if not self.is_established:
-            raise RuntimeError("nothing can be written before the handshake is complete")
+            raise TlsFailed("nothing can be written before the handshake is complete")
         connection = self._ssl
         try:
             if len(data) <= PIECE_BYTES:

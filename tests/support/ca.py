@@ -49,26 +49,28 @@ class CertificateAuthority:
         """Make a key and a certificate for DNS names and IP addresses.
 
         Args:
-            names: the first one is the subject's too.
+            names: the first one is the subject's too; none: a certificate without names.
             file_name: of the two files, without ".pem" and ".key"; None takes the first name.
             not_before, not_after: None: an hour ago, and in 30 days.
             signed_with: None: SHA-256, or nothing where the authority's key decides by itself.
         """
         now = datetime.now(UTC)
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = (
-            _builder(names[0], self.certificate.subject, key)
+        builder = (
+            _builder(names[0] if names else "nameless", self.certificate.subject, key)
             .not_valid_before(not_before or now - timedelta(hours=1))
             .not_valid_after(not_after or now + timedelta(days=30))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
             .add_extension(
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
                 critical=False,
             )
             .add_extension(_authority_identifier(self.key), critical=False)
-            .sign(self.key, _hash_for(self.key, signed_with))
         )
+        if names:
+            alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+            builder = builder.add_extension(alternatives, critical=False)
+        certificate = builder.sign(self.key, _hash_for(self.key, signed_with))
         stem = file_name or names[0]
         leaf = Leaf(self.folder / f"{stem}.pem", self.folder / f"{stem}.key")
         leaf.key.write_bytes(_pem(key))

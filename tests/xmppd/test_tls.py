@@ -136,6 +136,16 @@ def test_key_may_be_in_the_certificate_file(ca, leaf, tmp_path):
     assert names_seen(TlsStore(Files(both)), None) == ["example.org"]
 
 
+def test_domain_without_files_of_its_own_has_the_default(leaf):
+    store = TlsStore(Files(leaf.certificate, leaf.key, {"example.com": Files()}))
+    assert names_seen(store, "example.com") == ["example.org"]
+
+
+def test_certificate_without_alternative_names_is_taken(ca):
+    store = TlsStore(files(ca.sign([], file_name="nameless")))
+    assert store.info("example.org").names == ()
+
+
 def test_chain_is_presented(ca, leaf):
     leaf.certificate.write_bytes(leaf.certificate.read_bytes() + ca.path.read_bytes())
     store = TlsStore(files(leaf))

@@ -165,6 +165,17 @@ def test_flood_is_delivered_in_bounded_pieces(trusting, context):
     assert [len(piece) for piece in pieces] == [10_000] * 5 + [1200]
 
 
+def test_close_in_the_middle_of_a_flood_loses_nothing(trusting, context):
+    workspace = TlsWorkspace(1000)
+    client, engine = Client(trusting), TlsEngine(context, workspace)
+    connect(client, engine)
+    records = client.send(bytes(2500))
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.tls.unwrap()
+    assert b"".join(engine.feed(records + client.outgoing.read())) == bytes(2500)
+    assert engine.is_closed_by_peer
+
+
 def test_many_small_records_become_one_piece(pair):
     client, engine = pair
     assert engine.feed(b"".join(client.send(b"x") for _ in range(500))) == [b"x" * 500]
@@ -178,7 +189,7 @@ def test_much_text_can_be_written_at_once(pair):
 
 
 def test_nothing_is_written_before_the_handshake_is_complete(context, workspace):
-    with pytest.raises(RuntimeError):
+    with pytest.raises(TlsFailed, match="handshake"):
         TlsEngine(context, workspace).write(b"too early")
 
 
