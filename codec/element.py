@@ -6,8 +6,9 @@ for an element in no namespace. Attribute keys have the same form.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 from xml.parsers.expat import ExpatError, ParserCreate
 
@@ -16,7 +17,11 @@ XML_NS = "http://www.w3.org/XML/1998/namespace"
 XMLNS_NS = "http://www.w3.org/2000/xmlns/"
 XML_LANG = f"{XML_NS} lang"
 MAX_DEPTH = 64
+# Written tags that are kept ready. Longer ones are made each time: what a peer can put there stays small.
+CACHE_ENTRIES = 1024
+CACHE_MAX_CHARS = 256
 
+_CLIENT_SCOPE = b" xmlns='jabber:client'"
 _NO_ATTRS: Mapping[str, str] = {}
 
 # XML 1.0 §2.2: what no document can hold, not even as a character reference.
@@ -105,9 +110,7 @@ class Element:
         Raises:
             ValueError: a name that is none, or a character that XML cannot hold.
         """
-        parts: list[str] = []
-        _write(self, default_ns, parts.append)
-        return "".join(parts).encode("utf-8")
+        return _write(self, default_ns).encode("utf-8")
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Element):
@@ -167,59 +170,62 @@ def escape_value(text: str) -> str:
     return text.translate(_VALUE_ESCAPES)
 
 
-def _write(element: Element, default_ns: str, put: Callable[[str], None]) -> None:
-    ns, space, name = element.tag.rpartition(" ")
-    if not _is_plain_name(name):
-        _check_name(name)
-    if ns == XML_NS:
-        name = f"xml:{name}"  # this namespace can be nobody's default
-        put(f"<{name}")
-    elif ns == default_ns:
-        put(f"<{name}")
-    elif space and not _is_namespace(ns):
-        raise ValueError(f"not a namespace: {ns[:100]!r}")
-    else:
-        put(f"<{name} xmlns='{escape_value(ns)}'")
-        default_ns = ns
+def _write(element: Element, default_ns: str) -> str:
+    tag = element.tag
+    make_tags = _tags_of if len(tag) + len(default_ns) <= CACHE_MAX_CHARS else _make_tags
+    start, end, inner_ns = make_tags(tag, default_ns)
     if element.attrs:
-        _write_attrs(element.attrs, put)
-    if not element.children:
-        put("/>")
-        return
-    put(">")
-    for child in element.children:
-        if isinstance(child, str):
-            put(escape_text(child))
-        else:
-            _write(child, default_ns, put)
-    put(f"</{name}>")
+        start += _write_attrs(element.attrs)
+    children = element.children
+    if not children:
+        return start + "/>"
+    inner = [escape_text(child) if isinstance(child, str) else _write(child, inner_ns) for child in children]
+    return f"{start}>{''.join(inner)}{end}"
 
 
-def _write_attrs(attrs: Mapping[str, str], put: Callable[[str], None]) -> None:
+def _make_tags(tag: str, default_ns: str) -> tuple[str, str, str]:
+    """Return the start tag as far as the name and declaration, the end tag, and the default namespace between them."""
+    ns, space, name = tag.rpartition(" ")
+    _check_name(name)
+    if ns == XML_NS:
+        # This namespace can be nobody's default.
+        return f"<xml:{name}", f"</xml:{name}>", default_ns
+    if ns == default_ns:
+        return f"<{name}", f"</{name}>", ns
+    if space:
+        _check_namespace(ns)
+    return f"<{name} xmlns='{escape_value(ns)}'", f"</{name}>", ns
+
+
+_tags_of = functools.lru_cache(maxsize=CACHE_ENTRIES)(_make_tags)
+
+
+def _write_attrs(attrs: Mapping[str, str]) -> str:
+    written = ""
     prefixes: dict[str, str] = {}
     for key, value in attrs.items():
-        ns, space, name = key.rpartition(" ")
-        if not _is_plain_name(name):
+        name = key
+        if not _is_plain_name(key) or key == "xmlns":
+            ns, space, name = key.rpartition(" ")
             _check_name(name)
-        if not space:
-            if name == "xmlns":
+            if ns == XML_NS:
+                name = f"xml:{name}"
+            elif space:
+                _check_namespace(ns)
+                if ns not in prefixes:
+                    prefixes[ns] = f"ns{len(prefixes)}"
+                    written += f" xmlns:{prefixes[ns]}='{escape_value(ns)}'"
+                name = f"{prefixes[ns]}:{name}"
+            elif name == "xmlns":
                 raise ValueError("a declaration is no attribute")
-        elif ns == XML_NS:
-            name = f"xml:{name}"
-        elif not _is_namespace(ns):
-            raise ValueError(f"not a namespace: {ns[:100]!r}")
-        else:
-            prefix = prefixes.get(ns)
-            if prefix is None:
-                prefix = prefixes[ns] = f"ns{len(prefixes)}"
-                put(f" xmlns:{prefix}='{escape_value(ns)}'")
-            name = f"{prefix}:{name}"
-        put(f" {name}='{escape_value(value)}'")
+        written += f" {name}='{escape_value(value)}'"
+    return written
 
 
-def _is_namespace(ns: str) -> bool:
-    """Tell whether a namespace can be declared and then be part of a tag, where the space is taken."""
-    return bool(ns) and " " not in ns and ns != XMLNS_NS
+def _check_namespace(ns: str) -> None:
+    """Raise ValueError unless a namespace can be declared and then be part of a tag, where the space is taken."""
+    if not ns or " " in ns or ns == XMLNS_NS:
+        raise ValueError(f"not a namespace: {ns[:100]!r}")
 
 
 def _check_name(name: str) -> None:
@@ -227,6 +233,8 @@ def _check_name(name: str) -> None:
 
     Editions of XML differ in what letters a name may have; Expat keeps to the narrow list, so others take it too.
     """
+    if _is_plain_name(name):
+        return
     found: list[str] = []
     parser = ParserCreate("UTF-8")
     parser.StartElementHandler = lambda tag, attrs: found.append(tag)
@@ -250,7 +258,7 @@ def parse_element(data: bytes, default_ns: str = CLIENT_NS, max_depth: int = MAX
         ValueError: ill-formed, too deep, not exactly one element, or holding a
             doctype, a comment or a processing instruction (RFC 6120 §11.1).
     """
-    scope = f" xmlns='{escape_value(default_ns)}'".encode()
+    scope = _CLIENT_SCOPE if default_ns == CLIENT_NS else f" xmlns='{escape_value(default_ns)}'".encode()
     found: Element | None = None
     for child in _parse_inside(data, scope, max_depth):
         if isinstance(child, str):
@@ -278,7 +286,7 @@ def parse_children(inner: bytes, scope: bytes = b"", max_depth: int = MAX_DEPTH)
     """
     if not inner:
         return ()
-    return _parse_inside(inner, b" xmlns='jabber:client'" + scope, max_depth)
+    return _parse_inside(inner, _CLIENT_SCOPE + scope, max_depth)
 
 
 def _refuse(*_: object) -> NoReturn:

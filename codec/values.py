@@ -22,6 +22,8 @@ def format_value(value: object) -> str:
         TypeError: a value of another type.
         ValueError: a datetime without its zone.
     """
+    if type(value) is str:
+        return value
     if isinstance(value, str):
         return str(value)
     if isinstance(value, bool):
@@ -106,4 +108,6 @@ def format_datetime(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise ValueError("a moment without its zone")
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat().removesuffix("+00:00") + "Z"
