@@ -103,7 +103,7 @@ class Payload:
         return self.to_element().to_xml(default_ns)
 
 
-# --- the fields of a payload -------------------------------------------------------------------------------------------
+# --- the fields of a payload --------------------------------------------------------------------------------
 
 
 def attr(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from codec import element as element_module
 from codec.element import XML_LANG, XML_NS, XMLNS_NS, Element, escape_text, escape_value, parse_children, parse_element
 
 NAMES = st.sampled_from(["a", "body", "_x", "x-1.y", "é", "名前"])
@@ -168,6 +169,15 @@ def test_a_declaration_cannot_be_smuggled_in_as_an_attribute():
     for key in ("xmlns", "xmlns:x"):
         with pytest.raises(ValueError):
             Element("jabber:client a", {key: "urn:evil"}).to_xml()
+
+
+def test_only_short_tags_are_kept_ready():
+    before = element_module._tags_of.cache_info().currsize
+    long_tag = "urn:x " + "a" * 300
+    assert parse_element(Element(long_tag).to_xml()).tag == long_tag
+    assert element_module._tags_of.cache_info().currsize == before
+    Element("urn:x only-here").to_xml()
+    assert element_module._tags_of.cache_info().currsize in (before + 1, 1024)
 
 
 # reading
