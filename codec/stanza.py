@@ -19,7 +19,16 @@ ERROR_TAG = "jabber:client error"
 P = TypeVar("P", bound=Payload)
 
 _SPECIAL = re.compile("[&<>'\"\t\n\r]")
-_ESCAPES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_ESCAPES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "'": "&apos;",
+    '"': "&quot;",
+    "\t": "&#9;",
+    "\n": "&#10;",
+    "\r": "&#13;",
+}
 
 
 def escape_attribute(text: str) -> str:

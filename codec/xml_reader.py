@@ -30,10 +30,16 @@ _ATTRIBUTE = re.compile(rb"([^\s=<>/\"']+)\s*=\s*(\"[^\"]*\"|'[^']*')")
 _ENVELOPE = frozenset((b"to", b"from", b"id", b"type", b"xml:lang", b"xmlns"))
 _HOLD_BACK_FROM_BYTES = 1_024
 _NOT_WELL_FORMED_YET_RESTRICTED = frozenset(
-    (expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY], expat.errors.codes[expat.errors.XML_ERROR_ENTITY_DECLARED_IN_PE])
+    (
+        expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
+        expat.errors.codes[expat.errors.XML_ERROR_ENTITY_DECLARED_IN_PE],
+    )
 )
 _BAD_ENCODING = frozenset(
-    (expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING], expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING])
+    (
+        expat.errors.codes[expat.errors.XML_ERROR_UNKNOWN_ENCODING],
+        expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING],
+    )
 )
 
 
@@ -281,7 +287,8 @@ class XmlReader:
             # prefixes other than usual: write the payload anew, so that it stands on its own
             element = self._element(start_tag if not inner else start_tag + inner + _end_tag(start_tag))
             inner = b"".join(
-                child.to_xml(self._content_ns) if isinstance(child, Element) else _escape_text(child) for child in element.children
+                child.to_xml(self._content_ns) if isinstance(child, Element) else _escape_text(child)
+                for child in element.children
             )
             scope = b""
         elif scope or b"xmlns:" in start_tag or len(attrs) > 5:
@@ -308,8 +315,22 @@ class XmlReader:
         self._events.append(stanza)
 
 
+def read_stanza(xml: bytes) -> Message:
+    """Read one message as `Stanza.to_xml` wrote it, trusting what is ours.
+
+    Raises:
+        ValueError: it is no complete message.
+    """
+    reader = XmlReader(ReaderLimits(stanza_bytes=len(xml) + 1, depth=1_000, attributes=10_000, children=1_000_000))
+    events = reader.feed(_USUAL_PRIME["jabber:client"] + xml)
+    if len(events) != 2 or not isinstance(events[1], Message):
+        raise ValueError("not one message")
+    return events[1]
+
+
 _USUAL_PRIME = {
-    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'>".encode() for ns in ("jabber:client", "jabber:server")
+    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'>".encode()
+    for ns in ("jabber:client", "jabber:server")
 }
 
 

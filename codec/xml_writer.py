@@ -31,13 +31,15 @@ def stream_features(features: list[Element]) -> bytes:
     return b"<stream:features>" + b"".join(feature.to_xml() for feature in features) + b"</stream:features>"
 
 
-def stream_error(condition: str, text: str | None = None) -> bytes:
-    """Return <stream:error/> (RFC 6120 §4.9); the stream must be closed after it."""
+def stream_error(condition: str, text: str | None = None, app: Element | None = None) -> bytes:
+    """Return <stream:error/> (RFC 6120 §4.9), `app` being a condition of another namespace; the stream must be closed after it."""
     ns = "urn:ietf:params:xml:ns:xmpp-streams"
-    children: list[Element | str] = [Element(f"{ns} {condition}", {}, ())]
+    children = [Element(f"{ns} {condition}")]
     if text is not None:
         children.append(Element(f"{ns} text", {}, (text,)))
-    return b"<stream:error>" + b"".join(child.to_xml() for child in children if isinstance(child, Element)) + b"</stream:error>"
+    if app is not None:
+        children.append(app)
+    return b"<stream:error>" + b"".join(child.to_xml() for child in children) + b"</stream:error>"
 
 
 def stream_error_see_other_host(host: str) -> bytes:

@@ -6,13 +6,16 @@ Two rules hold for all of them:
 
 * **A write is a plain call that returns a `Commit`.** Writes of one process take effect in the order of their calls. The
   caller may await the commit, add a callback, or let it go; a write is durable only when its commit is done without an
-  error. Reads are coroutines and see every write of this process whose commit is done.
+  error. Reads are coroutines and see every write of this process whose commit is done. A write that fails leaves the writes
+  beside it alone. Any write may raise `StorageFull` or `StorageClosed` in the call itself, where the backend knows already.
 * **Owners are text.** An owner is whatever the caller names, usually a bare JID ("romeo@example.org"); storage does not look inside.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 class StorageError(Exception):
@@ -24,7 +27,7 @@ class StorageFull(StorageError):
 
 
 class StorageClosed(StorageError):
-    """The backend is closed or broken for good; the process must be restarted."""
+    """The backend is closed or broken for good; the process must be restarted. What was not committed may be lost."""
 
 
 class AlreadyExists(StorageError):
@@ -59,9 +62,18 @@ class Commit:
         if self.done:
             return
         self.done, self.error = True, error
-        callbacks, self._callbacks = self._callbacks, None
-        for callback in callbacks or ():
-            callback(self)
+        if self._callbacks is not None:
+            callbacks, self._callbacks = self._callbacks, None
+            self._run(iter(callbacks))
+
+    def _run(self, callbacks: Iterator[Callable[["Commit"], None]]) -> None:
+        """Call each; those after one that raises are called too, then the error goes on."""
+        try:
+            for callback in callbacks:
+                callback(self)
+        except BaseException:
+            self._run(callbacks)
+            raise
 
     def __await__(self) -> Generator[object, None, None]:
         if not self.done:
@@ -158,9 +170,8 @@ class MapStore(ABC):
         """Remove all of an owner's values."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveCopy:
-    """That a message belongs to the history of `owner`.
+class ArchiveCopy(NamedTuple):
+    """That a message belongs to the history of `owner` (a tuple: two are made for each message, in half a dataclass's time).
 
     Attributes:
         owner: bare JID whose history it is.
@@ -178,6 +189,12 @@ class ArchiveCopy:
     pending: bool = False
     visible: bool = True
     mark: int = 0
+
+
+def check_copies(copies: Collection[ArchiveCopy]) -> None:
+    """Raise ValueError unless there is at least one copy, and no two of one owner."""
+    if len(copies) != 1 and len({copy.owner for copy in copies}) != len(copies) or not copies:
+        raise ValueError("a message needs one copy or more, of different owners")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +216,7 @@ class ArchiveQuery:
         peer, peer_resource: only messages with this bare JID / with this resource of it.
         start_id, end_id: inclusive (the caller turns times into ids).
         after_id, before_id: exclusive.
-        ids: only these, in ascending order; others that the owner does not have are left out.
+        ids: only these; the page is in ascending order all the same, and those that the owner does not have are left out.
         limit: 1 or more, how many messages at most.
         newest_first: take the last `limit` messages of the range rather than the first; the page is ascending all the same.
         want_total: whether `ArchivePage.total` is asked for.
@@ -233,13 +250,17 @@ class ArchiveStore(ABC):
     def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:
         """Keep a message once and list it in the history of each copy's owner.
 
-        Many appends share one commit. When there is no room the commit ends with `StorageFull`, or the call itself raises it
-        while the backend knows that it cannot write.
+        Many appends share one commit. When there is no room, the call raises `StorageFull`; an append that was taken just
+        before that was known may wait until there is room again, so its commit may take long, but it is not lost.
 
         Args:
             id_: unique, ascending with time; out of order by a few seconds is allowed. The same id again is an error.
             stanza: UTF-8 XML of the message, kept as it is.
             copies: one or more, of different owners.
+
+        Raises:
+            ValueError: no copies, or two of one owner.
+            StorageFull, StorageClosed: nothing was taken.
         """
 
     @abstractmethod
@@ -268,7 +289,10 @@ class ArchiveStore(ABC):
 
     @abstractmethod
     def prune(self, before_id: int) -> Commit:
-        """Forget every message with a smaller id, in all histories."""
+        """Forget every message with a smaller id, in all histories.
+
+        It may be done in steps, with other writes between them; when it fails or the process ends, call it again.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,11 +309,14 @@ class WorkQueue(ABC):
 
     @abstractmethod
     def put(self, queue: str, payload: bytes, due_at_us: int = 0, key: str = "") -> Commit:
-        """Add a job, due at that µs since 1970 (0: at once). A non-empty key replaces a waiting job of the same key."""
+        """Add a job, due at that µs since 1970 (0: at once).
+
+        A non-empty key replaces a waiting job of the same key; one that somebody has claimed and not given back stays.
+        """
 
     @abstractmethod
     async def claim(self, queue: str, now_us: int, limit: int, lease_us: int) -> list[Job]:
-        """Take up to `limit` due jobs; nobody else gets them until the lease ends, then they are due again."""
+        """Take up to `limit` due jobs, those due first first; nobody else gets them until the lease ends, then they are due again."""
 
     @abstractmethod
     def finish(self, queue: str, ids: Collection[int]) -> Commit:
@@ -297,7 +324,7 @@ class WorkQueue(ABC):
 
     @abstractmethod
     def retry(self, queue: str, id_: int, due_at_us: int) -> Commit:
-        """Give a claimed job back, due later."""
+        """Give a claimed job back, due later; it goes away when a job of the same key was put meanwhile."""
 
     @abstractmethod
     async def depth(self, queue: str) -> int:
@@ -311,13 +338,23 @@ class Backend(ABC):
     archive: ArchiveStore
     work: WorkQueue
 
+    @property
+    def is_full(self) -> bool:
+        """Whether writes are refused at present because there is no room; it ends by itself."""
+        return False
+
     @abstractmethod
     async def open(self) -> None:
         """Connect, check, migrate. Raises `StorageError` with one line that says what to do."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Commit what was called, then let go of everything. No calls after it."""
+        """Commit what was called, then let go of everything. Calls after it raise `StorageClosed`."""
+
+    async def flush(self) -> None:
+        """Return when every write that was called before is committed, or has failed."""
+        with contextlib.suppress(StorageError):
+            await self.keyval("flush").delete("")  # writes take effect in the order of their calls
 
     @abstractmethod
     def keyval(self, name: str) -> KeyValStore:
@@ -329,8 +366,11 @@ class Backend(ABC):
 
     @abstractmethod
     def erase(self, owner: str) -> Commit:
-        """Remove every trace of an owner: its account, values, maps, history (the log entries that nobody else lists too)."""
+        """Remove every trace of an owner: its account, values, maps, history (the log entries that nobody else lists too).
+
+        It may be done in steps; what is written for the owner after the call stays.
+        """
 
     @abstractmethod
     def owners(self, prefix: str = "") -> AsyncIterator[str]:
-        """Yield every owner that has any data, for export and checks."""
+        """Yield every owner that has any data and begins with `prefix`, in order of their text, for export and checks."""

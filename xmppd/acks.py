@@ -34,13 +34,32 @@ class Acks:
         asked_at: `handled` at the client's last <r/>, None when answered.
         is_failed: a commit failed; the stream must end without acknowledging more.
         on_progress: called when more has become durable, or it failed.
+        limit, on_overflow: called when more than `limit` stanzas are unacknowledged.
         r_sent_at: `sent` at our last <r/>, or None when the client has answered it.
     """
 
-    __slots__ = ("acked", "asked_at", "durable", "handled", "id", "is_failed", "on_progress", "r_sent_at", "sent", "unacked", "waiting")
+    __slots__ = (
+        "acked",
+        "asked_at",
+        "durable",
+        "handled",
+        "id",
+        "is_failed",
+        "limit",
+        "on_overflow",
+        "on_progress",
+        "r_sent_at",
+        "sent",
+        "unacked",
+        "waiting",
+    )
 
-    def __init__(self, id_: str | None, on_progress: Callable[[], None]) -> None:
+    def __init__(
+        self, id_: str | None, on_progress: Callable[[], None], limit: int, on_overflow: Callable[[], None]
+    ) -> None:
         self.id = id_
+        self.limit = limit
+        self.on_overflow = on_overflow
         self.handled = 0
         self.durable = 0
         self.asked_at: int | None = None

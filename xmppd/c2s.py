@@ -333,7 +333,13 @@ class ClientStream(Stream):
             resource.acks.r_sent_at = resource.acks.sent
             self.write(b"<r xmlns='urn:xmpp:sm:3'/>")
         else:
-            ping = IQ.build(Element("urn:xmpp:ping ping", {}, ()), to=resource.jid, from_=resource.account.host.domain, type="get", id=self.new_id())
+            ping = IQ.build(
+                Element("urn:xmpp:ping ping", {}, ()),
+                to=resource.jid,
+                from_=resource.account.host.domain,
+                type="get",
+                id=self.new_id(),
+            )
             self.write(ping.to_xml())
 
     def close(self) -> None:

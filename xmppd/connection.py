@@ -42,6 +42,7 @@ class Loop:
     __slots__ = (
         "_call_soon",
         "_dirty",
+        "_last_closed",
         "_throttled",
         "bytes_received",
         "bytes_sent",
@@ -57,6 +58,7 @@ class Loop:
         self._call_soon = call_soon
         self._dirty: list[Connection] = []
         self._throttled: list[Connection] = []
+        self._last_closed: asyncio.Future[None] | None = None
         self.log = log
         self.max_outbox_bytes = max_outbox_bytes
         self.max_bytes_per_s = max_bytes_per_s
@@ -71,6 +73,18 @@ class Loop:
         if not self._dirty:
             self._call_soon(self._flush)
         self._dirty.append(connection)
+
+    async def all_closed(self) -> None:
+        """Return when no connection is left."""
+        while self.connections:
+            self._last_closed = asyncio.get_running_loop().create_future()
+            await self._last_closed
+
+    def closed(self, connection: "Connection") -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self._last_closed is not None and not self.connections and not self._last_closed.done():
+            self._last_closed.set_result(None)
 
     def tick(self) -> None:
         """A second has passed."""
@@ -253,7 +267,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The socket is gone."""
         self._is_closing = True
-        self.loop.connections.discard(self)
+        self.loop.closed(self)
         release, self._release = self._release, None
         stream, self.stream = self.stream, None
         if release is not None and stream is not None:
@@ -297,10 +311,12 @@ class Connection(asyncio.Protocol):
         data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
         self._outbox_bytes = 0
         if self.tls is not None:
-            self.tls.write(data)
-            data = self.tls.take_output()
-            if not data:
+            try:
+                self.tls.write(data)
+            except (TlsFailed, RuntimeError):
+                self.abort()  # no handshake yet, or broken: nothing can be said
                 return
+            data = self.tls.take_output()
         self.loop.bytes_sent += len(data)
         self.transport.write(data)
         waiting = self.transport.get_write_buffer_size()

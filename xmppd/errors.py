@@ -67,12 +67,17 @@ class StanzaError(Exception):
 
 
 class StreamError(Exception):
-    """The stream cannot go on; the peer gets the condition (RFC 6120 §4.9) and the connection is closed."""
+    """The stream cannot go on; the peer gets the condition (RFC 6120 §4.9) and the connection is closed.
 
-    def __init__(self, condition: str, text: str | None = None) -> None:
+    Args:
+        app: an application-specific condition (RFC 6120 §4.9.4), or None.
+    """
+
+    def __init__(self, condition: str, text: str | None = None, app: Element | None = None) -> None:
         super().__init__(condition if text is None else f"{condition}: {text}")
         self.condition = condition
         self.text = text
+        self.app = app
 
 
 class SaslError(Exception):

@@ -34,13 +34,13 @@ class Phase(IntEnum):
 
 
 class Hook(Generic[E]):
-    """A point where handlers may take part; `name` serves logs alone."""
+    """A point where handlers may take part; `name` serves logs, `doc` people."""
 
-    __slots__ = ("__doc__", "name")
+    __slots__ = ("doc", "name")
 
     def __init__(self, name: str, doc: str) -> None:
         self.name = name
-        self.__doc__ = doc
+        self.doc = doc
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -74,7 +74,8 @@ class MessageEvent:
         targets: resources that get it, in the phases after DELIVER.
         copies: whose histories it goes into, written when the way is over.
         commit: what its acknowledgement waits for (promise 1), None when nothing.
-        is_duplicate: a retry of one that was taken before (same origin-id): neither kept nor delivered again.
+        mark: 64-bit number of its origin-id and recipient, 0 without one.
+        kept: the message as histories keep it, set when `copies` gets its first entry.
     """
 
     message: Message
@@ -85,7 +86,8 @@ class MessageEvent:
     targets: tuple[Any, ...] = ()
     copies: list[ArchiveCopy] = field(default_factory=list)
     commit: Commit | None = None
-    is_duplicate: bool = False
+    mark: int = 0
+    kept: Message | None = None
 
 
 @dataclass(slots=True)
@@ -124,6 +126,14 @@ class PresenceChangedEvent:
 
 
 @dataclass(slots=True)
+class HistoryEvent:
+    """A page of its account's history was sent to a resource; `ids`: the archive ids on it, ascending."""
+
+    resource: Any
+    ids: list[int]
+
+
+@dataclass(slots=True)
 class DeliveredEvent:
     """A stanza has reached a resource: acknowledged (XEP-0198), or handed to the system where there are no acks."""
 
@@ -158,48 +168,93 @@ class FeaturesEvent:
 
 @dataclass(slots=True)
 class DiscoEvent:
-    """What disco#info (XEP-0030) says of the domain (`account` None) or of an account: add to it."""
+    """What disco#info (XEP-0030) says of the domain (`account` None) or of an account: add to it.
+
+    For a node the lists are empty at first: whoever knows the node fills them, and they stay empty where nobody does.
+    Whoever knows it and will not tell `asker` sets `error` to a condition of RFC 6120 §8.3.3.
+    """
 
     account: Any
     node: str | None
     features: list[str]
     identities: list[Any]
     forms: list[Any]
+    asker: JID | None = None
+    error: str | None = None
 
 
 @dataclass(slots=True)
 class DiscoItemsEvent:
-    """What disco#items (XEP-0030) lists under the domain or an account: add to it."""
+    """What disco#items (XEP-0030) lists under the domain or an account: add to it. Whoever knows the node sets `is_known`."""
 
     account: Any
     node: str | None
     items: list[Any]
     asker: JID | None = None
+    is_known: bool = False
+
+
+@dataclass(slots=True)
+class AccessEvent:
+    """Whether `asker` may learn what an account tells those who see its presence: whoever knows that it may sets `is_allowed`."""
+
+    account: Any
+    asker: JID
+    is_allowed: bool = False
 
 
 message_sent: Filter[MessageEvent] = Filter(
     "message_sent", "A message from a resource of a local account, before it is routed; not waiting."
 )
 message_received: Filter[MessageEvent] = Filter(
-    "message_received", "A message for a local account; DELIVER hands it to resources, FALLBACK deals with none being there; not waiting."
+    "message_received",
+    "A message for a local account; DELIVER hands it to resources, FALLBACK deals with none being there; not waiting.",
 )
 message_routed: Filter[MessageEvent] = Filter(
-    "message_routed", "The way of a message is over, delivered or refused; what it left behind (`copies`) is written here; not waiting."
+    "message_routed",
+    "The way of a message is over, delivered or refused; what it left behind (`copies`) is written here; not waiting.",
 )
-presence_sent: Filter[PresenceEvent] = Filter("presence_sent", "A presence from a resource of a local account; may wait.")
+presence_sent: Filter[PresenceEvent] = Filter(
+    "presence_sent", "A presence from a resource of a local account; may wait."
+)
 presence_received: Filter[PresenceEvent] = Filter("presence_received", "A presence for a local account; may wait.")
-iq_sent: Filter[IQEvent] = Filter("iq_sent", "An iq from a resource of a local account, before it is routed; not waiting.")
-iq_received: Filter[IQEvent] = Filter("iq_received", "An iq for a full JID of a local account, before it is delivered; not waiting.")
+iq_sent: Filter[IQEvent] = Filter(
+    "iq_sent", "An iq from a resource of a local account, before it is routed; not waiting."
+)
+iq_received: Filter[IQEvent] = Filter(
+    "iq_received", "An iq for a full JID of a local account, before it is delivered; not waiting."
+)
 
 resource_bound: Signal[ResourceEvent] = Signal("resource_bound", "A resource is bound (RFC 6120 §7).")
-resource_ended: Signal[ResourceEvent] = Signal("resource_ended", "A resource is gone for good; its presence has been unavailable before.")
+resource_hibernates: Signal[ResourceEvent] = Signal(
+    "resource_hibernates", "A resource lost its connection and waits to be resumed (XEP-0198)."
+)
+resource_ended: Signal[ResourceEvent] = Signal(
+    "resource_ended", "A resource is gone for good; its presence has been unavailable before."
+)
 presence_changed: Signal[PresenceChangedEvent] = Signal(
     "presence_changed", "A resource sent a broadcast presence, or ended while available; may wait."
 )
-stanza_delivered: Signal[DeliveredEvent] = Signal("stanza_delivered", "A stanza with an archive id has reached a resource; not waiting.")
-stanzas_undelivered: Signal[UndeliveredEvent] = Signal("stanzas_undelivered", "A resource ended with unacknowledged stanzas; may wait.")
+stanza_delivered: Signal[DeliveredEvent] = Signal(
+    "stanza_delivered", "A stanza with an archive id has reached a resource; not waiting."
+)
+stanzas_undelivered: Signal[UndeliveredEvent] = Signal(
+    "stanzas_undelivered", "A resource ended with unacknowledged stanzas; may wait."
+)
+history_given: Signal[HistoryEvent] = Signal(
+    "history_given", "A resource got a page of its history (XEP-0313); not waiting."
+)
+account_sends: Signal[AccountEvent] = Signal(
+    "account_sends", "An account is about to send its first message since it was loaded into memory; may wait."
+)
 account_created: Signal[AccountEvent] = Signal("account_created", "An account was made by this server.")
-account_deleted: Signal[AccountEvent] = Signal("account_deleted", "An account is being removed: tell its contacts; may wait.")
+account_deleted: Signal[AccountEvent] = Signal(
+    "account_deleted", "An account is being removed: tell its contacts; may wait."
+)
+
+presence_access: Signal[AccessEvent] = Signal(
+    "presence_access", "Somebody asks what only those may know who see an account's presence; not waiting."
+)
 
 stream_features: Signal[FeaturesEvent] = Signal("stream_features", "Stream features are about to be sent; not waiting.")
 disco_info: Signal[DiscoEvent] = Signal("disco_info", "disco#info is being answered; not waiting.")

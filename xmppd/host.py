@@ -12,11 +12,12 @@ from codec.stanza import IQ, Stanza
 from storage.interface import Backend, KeyValStore, MapStore
 from xmppd.clock import Clock, Ids
 from xmppd.config import Config
-from xmppd.hooks import DeliveredEvent, Filter, Hook, Signal, stanza_delivered
+from xmppd.hooks import AccessEvent, DeliveredEvent, Filter, Hook, Signal, presence_access, stanza_delivered
 from xmppd.errors import StanzaError
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.resource import Account, Resource
+from xmppd.sasl.password_work import PasswordWork
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -30,8 +31,9 @@ class Shared:
     """What all hosts of a server share.
 
     Attributes:
+        password_work: hashes passwords, for logins and for new ones.
         route: sends any stanza on by its `to`; returns a coroutine only when it has to wait.
-        end_session: ends a resource for good.
+        end_resource: ends a resource for good.
         spawn: runs a coroutine as a task of the server.
     """
 
@@ -41,6 +43,7 @@ class Shared:
         self.clock = clock
         self.ids = Ids(clock)
         self.metrics = metrics
+        self.password_work = PasswordWork()
         self.hosts: dict[str, Host] = {}
         self.route: Callable[[Stanza], Coroutine[Any, Any, None] | None] = _not_yet
         self.end_resource: Callable[[Resource, str], Coroutine[Any, Any, None]] = _not_yet
@@ -207,6 +210,14 @@ class Host:
         """Tell that a stanza with an archive id has reached a resource."""
         self.signal(stanza_delivered, DeliveredEvent(resource, stanza, archive_id))
 
+    def may_see(self, account: Account, asker: JID) -> bool:
+        """Whether somebody may learn what an account tells those who see its presence: it itself, and its subscribers."""
+        if asker.bare == account.jid:
+            return True
+        event = AccessEvent(account, asker)
+        self.signal(presence_access, event)
+        return event.is_allowed
+
     # accounts in memory
 
     async def load_account(self, jid: JID) -> Account | None:
@@ -265,4 +276,3 @@ class Host:
         if account is not None and not account.resources:
             self._idle.pop(jid, None)
             del self.accounts[jid]
-

@@ -21,7 +21,9 @@ def find_module(name: str) -> type[Module]:
     except ModuleNotFoundError as error:
         if error.name not in (path, path.rpartition(".")[0]):
             raise
-        raise LoadError(f"modules: there is no module {name!r}; xmppd/modules/ holds those that come with the server") from error
+        raise LoadError(
+            f"modules: there is no module {name!r}; xmppd/modules/ holds those that come with the server"
+        ) from error
     found = [
         cls
         for _, cls in inspect.getmembers(file, inspect.isclass)
@@ -42,7 +44,9 @@ async def load(host: Host, names: Iterable[str]) -> None:
     for cls in classes:
         for required in cls.requires:
             if required not in classes:
-                raise LoadError(f"modules: {cls.__name__} needs {required.__module__.rpartition('.')[2]}, which is not enabled")
+                raise LoadError(
+                    f"modules: {cls.__name__} needs {required.__module__.rpartition('.')[2]}, which is not enabled"
+                )
     handlers: dict[Hook[object], list[tuple[int, object]]] = {}
     for cls in _in_order(classes):
         instance = cls(host)
@@ -81,7 +85,9 @@ def _fill(host: Host, instance: Module, handlers: dict[Hook[object], list[tuple[
                     entry = (method, payload, instance.open_to_others)
                     _put(host.iq_handlers, (type_, payload.TAG, target), entry, f"iq {type_} {payload.TAG}")
             case BeforeLoginMark(type=type_, payload=payload):
-                _put(host.before_login, (type_, payload.TAG), (method, payload), f"iq {type_} {payload.TAG} before login")
+                _put(
+                    host.before_login, (type_, payload.TAG), (method, payload), f"iq {type_} {payload.TAG} before login"
+                )
             case NonzaMark(tag=tag):
                 _put(host.nonza_handlers, tag, method, tag)
             case AccountPartMark(part=part, lazy=lazy):

@@ -7,6 +7,7 @@ one bound full JID. Its stream may break and another take its place (XEP-0198): 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, cast
 
+from codec.element import Element
 from codec.jid import JID
 from codec.stanza import Presence, Stanza
 from xmppd.acks import Acks
@@ -15,12 +16,33 @@ T = TypeVar("T")
 
 
 class StreamLike(Protocol):
-    """What a resource needs of its stream."""
+    """What modules and resources may ask of a client's stream."""
+
+    resource: "Resource | None"
+    jid: JID | None
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS protects it."""
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its connection stands."""
+
+    @property
+    def address(self) -> str:
+        """The client's IP address, "" when not known."""
 
     def write(self, data: bytes) -> None:
         """Put bytes into the outbox; they leave with everything else of this turn of the event loop."""
 
-    def end(self, condition: str, text: str | None = None) -> None:
+    def wake(self) -> None:
+        """Have the outbox looked at, and acknowledgements added, at the end of this turn of the event loop."""
+
+    def ask_for_ack(self) -> None:
+        """Send <r/> (XEP-0198)."""
+
+    def end(self, condition: str, text: str | None = None, app: Element | None = None) -> None:
         """Send a stream error and close."""
 
 
@@ -30,14 +52,16 @@ class Account:
     Attributes:
         jid: its bare JID. host: its `Host`.
         resources: resourcepart -> `Resource`, hibernating ones included.
+        may_send: `hooks.account_sends` has been signalled since it was loaded.
     """
 
-    __slots__ = ("_load", "_parts", "host", "jid", "resources")
+    __slots__ = ("_load", "_parts", "host", "jid", "may_send", "resources")
 
     def __init__(self, jid: JID, host: Any, load_part: Callable[["Account", type], Awaitable[Any]]) -> None:
         self.jid = jid
         self.host = host
         self.resources: dict[str, Resource] = {}
+        self.may_send = False
         self._parts: dict[type, Any] = {}
         self._load = load_part
 
@@ -156,6 +180,8 @@ class Resource:
         if acks is not None:
             acks.unacked.append((stanza, archive_id))
             acks.sent += 1
+            if len(acks.unacked) > acks.limit:
+                acks.on_overflow()
         stream = self.stream
         if stream is not None:
             stream.write(stanza.to_xml())

@@ -14,9 +14,11 @@ from storage.interface import Commit, StorageFull
 from xmppd.dispatch import answer, check_iq
 from xmppd.errors import StanzaError, error_reply
 from xmppd.hooks import (
+    AccountEvent,
     IQEvent,
     MessageEvent,
     PresenceEvent,
+    account_sends,
     iq_received,
     iq_sent,
     message_received,
@@ -48,13 +50,15 @@ class Router:
 
     # from a client of ours
 
-    def message(self, resource: Resource, message: Message) -> Commit | None | Waiting:
+    def message(self, resource: Resource, message: Message) -> Commit | Waiting | None:
         """Route a message that a resource sent; `from_` is its full JID.
 
         Returns:
             What the acknowledgement must wait for, or None; or a coroutine that returns one of these.
         """
         account = resource.account
+        if not account.may_send:
+            return self._first_message(resource, message)
         to = message.to
         bare = account.jid if to is None else to.bare
         host = self.hosts.get(bare.domainpart)
@@ -64,6 +68,13 @@ class Router:
             if recipient is None:
                 return self._message_after_load(resource, message, host, bare)
         return self._message(resource, message, bare, host, recipient)
+
+    async def _first_message(self, resource: Resource, message: Message) -> Commit | None:
+        account = resource.account
+        await account.host.signal_waiting(account_sends, AccountEvent(account.jid))
+        account.may_send = True
+        result = self.message(resource, message)
+        return await result if isinstance(result, Coroutine) else result
 
     async def _message_after_load(self, resource: Resource, message: Message, host: Host, bare: JID) -> Commit | None:
         recipient = await host.load_account(bare)
@@ -120,6 +131,8 @@ class Router:
                 await self._presence_on(event.presence)
         except StanzaError as error:
             self._refuse(presence, error, resource)
+        except StorageFull:
+            self._refuse(presence, StanzaError("resource-constraint"), resource)
 
     def iq(self, resource: Resource, iq: IQ) -> Waiting | None:
         """Route an iq that a resource sent; `from_` is its full JID."""

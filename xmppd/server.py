@@ -26,7 +26,6 @@ from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.router import Router
 from xmppd.sasl.offer import Realm
-from xmppd.sasl.password_work import PasswordWork
 from xmppd.sasl.unknown import UnknownAccounts
 from xmppd.storage_url import open_backend
 from xmppd.tls import TlsError, TlsStore
@@ -80,10 +79,16 @@ class Server:
             ServerError, StorageError, LoadError, TlsError: with one line that says what to do.
         """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
+        sys.unraisablehook = self._unraisable
         self.config.server.data_dir.mkdir(parents=True, exist_ok=True)
         await self.backend.open()
         running = asyncio.get_running_loop()
-        self.loop = Loop(running.call_soon, get_logger("xmppd.connection"), self.config.limits.outbox_bytes, self.config.limits.stream_bytes_per_s)
+        self.loop = Loop(
+            running.call_soon,
+            get_logger("xmppd.connection"),
+            self.config.limits.outbox_bytes,
+            self.config.limits.stream_bytes_per_s,
+        )
         for domain in self.config.server.domains:
             self.shared.hosts[domain] = Host(domain, self.shared)
         for host in self.shared.hosts.values():
@@ -97,6 +102,10 @@ class Server:
         self._closers.append(control)
         await self._start_web()
         self._spawn(self._tick())
+
+    def _unraisable(self, found: Any) -> None:
+        """Log what Python could not raise, as one line: a client's TLS server name that is no text, for one."""
+        self.log.debug("unraisable", reason=str(found.exc_value), where=str(found.err_msg or found.object))
 
     async def _start_web(self) -> None:
         web = WebServer(self.config.http.listen)
@@ -140,7 +149,7 @@ class Server:
         if secret is None:
             secret = secrets.token_bytes(32)
             await store.set("unknown_accounts", secret)
-        work = PasswordWork()
+        work = self.shared.password_work
         iterations = self.config.scram.iterations
         return {
             domain: Realm(Credentials(host), UnknownAccounts(secret, domain, iterations), work)
@@ -188,7 +197,9 @@ class Server:
 
     def _faults(self) -> list[str]:
         """Return what keeps the server from its work, in words for its operator."""
-        return ["there is no room left for messages: free some on the disk of storage.url"] if self.backend.is_full else []
+        return (
+            ["there is no room left for messages: free some on the disk of storage.url"] if self.backend.is_full else []
+        )
 
     def _not_ready(self) -> list[str]:
         """Return why no new clients should come here."""
@@ -296,8 +307,7 @@ class Server:
         for host in self.shared.hosts.values():
             for resource in host.sessions():
                 await sessions.end(resource)
-        while self.loop.connections:
-            await asyncio.sleep(0.01)
+        await self.loop.all_closed()
 
 
 async def serve(config: Config, announce: Any = None) -> None:
@@ -325,7 +335,9 @@ async def serve(config: Config, announce: Any = None) -> None:
     except ServerError:
         await _give_up(server)
         raise
-    server.log.info("serving", domains=list(server.shared.hosts), c2s=[str(address) for address in server.addresses["c2s"]])
+    server.log.info(
+        "serving", domains=list(server.shared.hosts), c2s=[str(address) for address in server.addresses["c2s"]]
+    )
     if announce is not None:
         announce(server)
     await server.stopping.wait()
@@ -340,5 +352,3 @@ async def _give_up(server: Server) -> None:
         await closer.close()
     with contextlib.suppress(StorageError):
         await server.backend.close()
-
-

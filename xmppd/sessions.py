@@ -28,7 +28,9 @@ async def bind(account: Account, resourcepart: str, stream: StreamLike) -> Resou
         await end(old, "conflict")
     if len(account.resources) >= host.config.c2s.max_resources_per_account:
         raise StanzaError("resource-constraint", text="This account has as many connected clients as it may have.")
-    resource = Resource(JID.of(account.jid.localpart, account.jid.domainpart, resourcepart), account, stream, host.delivered)
+    resource = Resource(
+        JID.of(account.jid.localpart, account.jid.domainpart, resourcepart), account, stream, host.delivered
+    )
     account.resources[resourcepart] = resource
     host.wake(account)
     host.signal(resource_bound, ResourceEvent(resource))

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from codec.element import Element
 from codec.events import Event, StreamBroken, StreamClosed, StreamOpened
 from codec.limits import ReaderLimits
 from codec.xml_reader import XmlReader
@@ -30,7 +31,17 @@ class Stream:
         is_open: our header was sent and our closing tag was not.
     """
 
-    __slots__ = ("_arrived", "_backlog", "_is_restarted", "_spawn", "connection", "content_ns", "is_busy", "is_open", "reader")
+    __slots__ = (
+        "_arrived",
+        "_backlog",
+        "_is_restarted",
+        "_spawn",
+        "connection",
+        "content_ns",
+        "is_busy",
+        "is_open",
+        "reader",
+    )
 
     def __init__(self, connection: Any, limits: ReaderLimits, spawn: Spawn, content_ns: str = "jabber:client") -> None:
         self.connection = connection
@@ -79,9 +90,9 @@ class Stream:
             try:
                 waiting = self._step(event)
             except StreamError as error:
-                self.end(error.condition, error.text)
+                self.end(error.condition, error.text, error.app)
                 return
-            except Exception:
+            except Exception:  # noqa: BLE001  the connection loop: one stream ends, the rest go on
                 self.log_broken()
                 self.end("internal-server-error")
                 return
@@ -117,8 +128,8 @@ class Stream:
         try:
             await waiting
         except StreamError as error:
-            self.end(error.condition, error.text)
-        except Exception:
+            self.end(error.condition, error.text, error.app)
+        except Exception:  # noqa: BLE001  as above
             self.log_broken()
             self.end("internal-server-error")
 
@@ -148,6 +159,16 @@ class Stream:
         if self.connection is not None:
             self.connection.write(data)
 
+    def wake(self) -> None:
+        """Have the outbox looked at, and acknowledgements added, at the end of this turn of the event loop."""
+        if self.connection is not None:
+            self.connection.wake_flush()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether its connection stands."""
+        return self.connection is not None and not self.connection.is_closing
+
     def send_header(self, id_: str, to: str | None = None) -> None:
         """Send our stream header."""
         self.is_open = True
@@ -161,14 +182,14 @@ class Stream:
         self._arrived = None
         self.is_open = False
 
-    def end(self, condition: str, text: str | None = None) -> None:
-        """Send a stream error and close (RFC 6120 §4.9.1.1)."""
+    def end(self, condition: str, text: str | None = None, app: Element | None = None) -> None:
+        """Send a stream error and close (RFC 6120 §4.9.1.1); `app`: a condition of another namespace beside it."""
         if self.connection is None or self.connection.is_closing:
             return
         if not self.is_open:
             self.send_header(self.new_id())
         self.ending(condition)
-        self.write(stream_error(condition, text))
+        self.write(stream_error(condition, text, app))
         self.close()
 
     def close(self) -> None:

@@ -25,9 +25,14 @@ from xmppd.clock import Clock
 from xmppd.config_sources import load_config
 from xmppd.host import Host, Shared
 from xmppd.loader import load
+from xmppd.login import Credentials
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.router import Router
+from xmppd.sasl.offer import Realm
+from xmppd.sasl.unknown import UnknownAccounts
+
+SECRET = b"no secret at all"
 
 NOTHING_S = 0.05
 """How long `expect_nothing` lets the loop turn; everything here happens within a few turns."""
@@ -100,12 +105,17 @@ class FakeConnection:
 
 
 class Client:
-    """A client with a bound resource, or one that has only logged in (`resource` None)."""
+    """A client with a bound resource, or one that has only logged in (`resource` None).
+
+    Attributes:
+        features: <stream:features/> of a client that has only logged in.
+    """
 
     def __init__(self, world: "World", stream: ClientStream, connection: FakeConnection) -> None:
         self.world = world
         self.stream = stream
         self.connection = connection
+        self.features: Element | None = None
         self.resource = stream.resource
         self.jid = JID.parse("nobody@invalid") if stream.resource is None else stream.resource.jid
 
@@ -187,7 +197,11 @@ class World:
         self.names: dict[str, str] = {}
         before, after = limits_of(shared.config)
         self.reminders: list[ClientStream] = []
-        self.service = Service(shared, router, None, {}, after, before, self.reminders.append, get_logger("test"))
+        realms = {
+            domain: Realm(Credentials(host), UnknownAccounts(SECRET, domain), shared.password_work)
+            for domain, host in shared.hosts.items()
+        }
+        self.service = Service(shared, router, None, realms, after, before, self.reminders.append, get_logger("test"))
 
     @classmethod
     async def create(
@@ -236,10 +250,12 @@ class World:
         await self.account(bare)
         stream, connection = self.stream(bare.domainpart)
         stream._logged_in(bare)
-        stream.receive(_header(bare.domainpart))
         connection.reader.restart()
+        stream.receive(_header(bare.domainpart))
+        client = Client(self, stream, connection)
+        client.features = next(event for event in connection.events if isinstance(event, Element))
         connection.events.clear()
-        return Client(self, stream, connection)
+        return client
 
     def stream(self, domain: str = "example.org") -> tuple[ClientStream, FakeConnection]:
         """Return a new stream that has seen the client's header and sent its features, and its connection."""

@@ -1,0 +1,189 @@
+"""XEP-0313: Message Archive Management.
+
+What is kept: at ARCHIVE each side of a message that keeps it adds its copy to the event, and when the message's way is over they are
+written at once, the message itself but once. Its acknowledgement waits for that (promise 1), its delivery does not.
+
+What is read: a page of the asking account's own history, by the form and the RSM of `xep_0313_query.py`.
+"""
+
+from codec.element import Element
+from codec.jid import JID
+from codec.payloads.stanza_id import StanzaId
+from codec.stanza import IQ, Message, escape_attribute
+from storage.interface import ArchiveCopy, ArchivedMessage, Commit, StorageFull
+from xmppd.clock import ID_SHIFT_BITS, time_of_id
+from xmppd.errors import StanzaError
+from xmppd.hooks import HistoryEvent, MessageEvent, Phase, history_given, message_received, message_routed, message_sent
+from xmppd.host import Host
+from xmppd.module import Module, Target, iq_get, iq_set, on
+from xmppd.modules.xep_0313_query import (
+    NS,
+    End,
+    Fin,
+    Metadata,
+    MetadataRequest,
+    Query,
+    Start,
+    fin_of,
+    form_of_fields,
+    read_query,
+    required_ids,
+    result_inner,
+)
+from xmppd.modules.xep_0334_hints import is_storable
+from xmppd.modules.xep_0359_ids import StanzaIdsModule, stanza_id_xml
+from xmppd.modules.xep_0441_mam_prefs import ArchivePrefsModule, Choice
+from xmppd.resource import Account, Resource
+
+RESULT = f"{NS} result"
+
+PRUNE_EVERY_S = 3_600.0
+WAITING_DAYS = 90
+"""Without histories, how long a message waits for somebody who does not come."""
+
+
+class ArchiveModule(
+    Module,
+    xep=313,
+    account_features=(NS, f"{NS}#extended"),
+    requires=(ArchivePrefsModule, StanzaIdsModule),
+):
+    """Keep messages, and give them back page by page."""
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self._ids = host.module(StanzaIdsModule)
+        self._is_enabled = host.config.archive.enabled
+        self._timed: Commit | None = None
+
+    async def start(self) -> None:
+        """Forget, from time to time, what is too old to be kept."""
+        if self.host is next(iter(self.host.shared.hosts.values())):
+            self._prune()
+
+    def _prune(self) -> None:
+        days = self.host.config.archive.expire_days if self._is_enabled else WAITING_DAYS
+        if days:
+            before_us = self.host.clock.now_us() - days * 86_400_000_000
+            self.host.archive.prune(max(0, before_us) << ID_SHIFT_BITS)
+        self.host.call_later(PRUNE_EVERY_S, self._prune)
+
+    # keeping
+
+    @on(message_sent, phase=Phase.ARCHIVE)
+    def keep_sent(self, event: MessageEvent) -> MessageEvent:
+        """Add the sender's copy."""
+        message = event.message
+        if not is_storable(message):
+            return event
+        if self.host.backend.is_full:
+            raise StanzaError(
+                "resource-constraint", text="The server has no room to keep messages now; try again later."
+            )
+        event.kept = message
+        account: Account = event.sender
+        peer = account.jid if message.to is None else message.to
+        if self._is_enabled and account.part(Choice).keeps(peer):
+            event.copies.append(ArchiveCopy(account.jid, peer.bare, peer.resourcepart, True, False, True, event.mark))
+        return event
+
+    @on(message_received, phase=Phase.ARCHIVE)
+    def keep_received(self, event: MessageEvent) -> MessageEvent:
+        """Add the recipient's copy, and tell the recipient its id."""
+        message = event.message
+        if event.kept is None and (event.sender is not None or not is_storable(message)):
+            return event
+        event.kept = message
+        account: Account = event.recipient
+        peer = account.jid if message.from_ is None else message.from_
+        is_visible = self._is_enabled and account.part(Choice).keeps(peer)
+        # whoever has a history catches up from it; for others only what nobody took must wait
+        is_pending = is_visible or not event.targets
+        if event.sender is account:
+            event.copies[:] = [
+                ArchiveCopy(account.jid, peer.bare, peer.resourcepart, True, is_pending, is_visible, event.mark)
+            ]
+        elif is_visible or is_pending:
+            event.copies.append(
+                ArchiveCopy(account.jid, peer.bare, peer.resourcepart, False, is_pending, is_visible, 0)
+            )
+        if is_visible:
+            event.message = message.adding_raw(stanza_id_xml(account.jid, str(event.id)), StanzaId.TAG)
+        return event
+
+    @on(message_routed, phase=Phase.ARCHIVE)
+    def write(self, event: MessageEvent) -> MessageEvent:
+        """Write the message and its copies."""
+        assert event.kept is not None
+        try:
+            commit = self.host.archive.append(event.id, event.kept.to_xml(), event.copies)
+        except StorageFull as error:
+            raise StanzaError("resource-constraint", text="The server has no room to keep messages now.") from error
+        event.commit = commit
+        self.host.metrics.archive_messages += 1
+        if event.mark:
+            self._ids.remember(event.sender, event.mark, commit)
+        if commit is not self._timed:
+            self._time(commit)
+        return event
+
+    def _time(self, commit: Commit) -> None:
+        """Count how long a batch takes from its first message to the disk."""
+        self._timed = commit
+        started = self.host.clock.monotonic()
+        commit.add_done_callback(lambda _: self.host.metrics.observe_commit(self.host.clock.monotonic() - started))
+
+    # reading
+
+    @iq_get(Query, to=(Target.ACCOUNT,))
+    def describe(self, iq: IQ) -> Element:
+        """Return the fields of the query's form (§4.1.5)."""
+        return form_of_fields()
+
+    @iq_set(Query, to=(Target.ACCOUNT,))
+    async def query(self, iq: IQ) -> Fin:
+        """Send a page of results, then say what it was (§4.2)."""
+        request = iq.payload
+        assert isinstance(request, Query) and iq.to is not None and iq.from_ is not None
+        owner = iq.to.bare
+        resource = self.host.resource(iq.from_)
+        if resource is None:
+            raise StanzaError("not-allowed")
+        query = read_query(request, self.host.config.archive.page_max)
+        await self._require(owner, request)
+        await self.host.backend.flush()
+        page = await self.host.archive.query(owner, query)
+        messages = [] if request.rsm is not None and request.rsm.asks_count_only else page.messages
+        self._send(resource, owner, request, messages)
+        return fin_of(page, messages, asks_count_only=not messages and bool(page.messages))
+
+    async def _require(self, owner: JID, request: Query) -> None:
+        """Refuse ids that the history does not hold (§4.3.2.1)."""
+        for id_ in required_ids(request):
+            if id_ is None or not await self.host.archive.has(owner, id_):
+                raise StanzaError("item-not-found", text="This history holds no message of that id.")
+
+    def _send(self, resource: Resource, owner: JID, request: Query, messages: list[ArchivedMessage]) -> None:
+        head = f"<result xmlns='{NS}'"
+        if request.queryid is not None:
+            head += f" queryid='{escape_attribute(request.queryid)}'"
+        ordered = reversed(messages) if request.is_flipped else messages
+        for message in ordered:
+            inner = result_inner(head, message, time_of_id(message.id))
+            resource.send(Message(resource.jid, owner, None, "normal", None, inner, (RESULT,)))
+        if messages:
+            self.host.signal(history_given, HistoryEvent(resource, [message.id for message in messages]))
+
+    @iq_get(MetadataRequest, to=(Target.ACCOUNT,))
+    async def metadata(self, iq: IQ) -> Metadata:
+        """Return the first and the last message's id and time (#extended)."""
+        assert iq.to is not None
+        await self.host.backend.flush()
+        bounds = await self.host.archive.bounds(iq.to.bare)
+        if bounds is None:
+            return Metadata()
+        start, end = bounds
+        return Metadata(
+            start=Start(id=str(start), timestamp=time_of_id(start)),
+            end=End(id=str(end), timestamp=time_of_id(end)),
+        )

@@ -1,0 +1,150 @@
+"""The query of XEP-0313: from its form and RSM to what storage is asked, and from a page to the answer."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from codec.element import Element
+from codec.payload import Payload, attr, child, flag
+from codec.values import format_datetime, parse_datetime
+from codec.payloads.data_form import Field, Form
+from codec.payloads.forwarded import forwarded_xml
+from codec.payloads.rsm import First, Set
+from storage.interface import ArchivedMessage, ArchivePage, ArchiveQuery
+from xmppd.clock import ID_SHIFT_BITS, id_of_time
+from xmppd.errors import StanzaError
+
+NS = "urn:xmpp:mam:2"
+DEFAULT_PAGE = 50
+"""Messages on a page when the client does not say."""
+
+MAX_IDS = 500
+"""Ids in one query; each is a look-up of its own."""
+
+FIELDS = ("with", "start", "end", "before-id", "after-id", "ids")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query(Payload, tag=(NS, "query")):
+    """<query/> (§4.1); `node` is for pubsub archives and refused elsewhere."""
+
+    queryid: str | None = attr()
+    node: str | None = attr()
+    form: Form | None = child(Form)
+    rsm: Set | None = child(Set)
+    is_flipped: bool = flag("flip-page")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fin(Payload, tag=(NS, "fin")):
+    """<fin/> (§4.2): whether nothing more is there in the direction read, and which page it was."""
+
+    complete: str | None = attr()
+    rsm: Set = child(Set)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataRequest(Payload, tag=(NS, "metadata")):
+    """An empty <metadata/>."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start(Payload, tag=(NS, "start")):
+    """The first message of a history."""
+
+    id: str = attr(required=True)
+    timestamp: datetime = attr(parse=parse_datetime, format=format_datetime, required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End(Payload, tag=(NS, "end")):
+    """The last message of a history."""
+
+    id: str = attr(required=True)
+    timestamp: datetime = attr(parse=parse_datetime, format=format_datetime, required=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata(Payload, tag=(NS, "metadata")):
+    """<metadata/> (§4.4.2); empty when the history is."""
+
+    start: Start | None = child(Start)
+    end: End | None = child(End)
+
+
+def form_of_fields() -> Element:
+    """Return <query/> with the form that lists what a query may ask for (§4.1.5)."""
+    kinds = {"with": "jid-single", "ids": "list-multi"}
+    fields = [Field.of("FORM_TYPE", NS, type="hidden")]
+    fields.extend(Field.of(name, (), type=kinds.get(name, "text-single")) for name in FIELDS)
+    return Query(form=Form(type="form", fields=tuple(fields))).to_element()
+
+
+def parse_id(text: str | None) -> int | None:
+    """Return an archive id of ours, None when the text is none."""
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 19:
+        return None
+    value = int(text)
+    return value if 0 < value < 1 << 63 else None
+
+
+def required_ids(request: Query) -> list[int | None]:
+    """Return the ids that the history must hold for the query to make sense; None for one that cannot be ours."""
+    texts: list[str] = []
+    if request.rsm is not None:
+        texts.extend(text for text in (request.rsm.after, request.rsm.before) if text)
+    if request.form is not None:
+        for name in ("before-id", "after-id", "ids"):
+            texts.extend(request.form.values(name))
+    return [parse_id(text) for text in texts]
+
+
+def read_query(request: Query, page_max: int) -> ArchiveQuery:
+    """Return what storage is asked.
+
+    Raises:
+        StanzaError: bad-request for a form that is none of ours, feature-not-implemented for fields or paging we do not have.
+        PayloadError: a malformed value.
+    """
+    rsm = request.rsm or Set()
+    form = request.form or Form(type="submit")
+    if request.node is not None:
+        raise StanzaError("item-not-found", text="There is no such archive.")
+    if request.form is not None:
+        form.expect(NS)
+        for field in form.fields:
+            if field.var not in (None, "FORM_TYPE", *FIELDS):
+                raise StanzaError("feature-not-implemented", text=f"A query cannot ask for {field.var}.")
+    if rsm.index is not None:
+        raise StanzaError("feature-not-implemented", text="Pages are found by id, not by index.")
+    with_, start, end = form.jid("with"), form.moment("start"), form.moment("end")
+    ids = form.values("ids")
+    if len(ids) > MAX_IDS:
+        raise StanzaError("policy-violation", text=f"At most {MAX_IDS} ids at once.")
+    after = [id_ for id_ in (parse_id(rsm.after), parse_id(form.value("after-id"))) if id_ is not None]
+    before = [id_ for id_ in (parse_id(rsm.before), parse_id(form.value("before-id"))) if id_ is not None]
+    return ArchiveQuery(
+        peer=None if with_ is None else with_.bare,
+        peer_resource=with_.resourcepart if with_ is not None and with_.resourcepart else None,
+        start_id=None if start is None else id_of_time(start),
+        end_id=None if end is None else id_of_time(end) + (1 << ID_SHIFT_BITS) - 1,
+        after_id=max(after) if after else None,
+        before_id=min(before) if before else None,
+        ids=tuple(id_ for id_ in map(parse_id, ids) if id_ is not None) if ids else None,
+        limit=max(1, min(DEFAULT_PAGE if rsm.max is None else rsm.max, page_max)),
+        newest_first=rsm.before is not None,
+        want_total=rsm.asks_count_only,
+    )
+
+
+def result_inner(head: str, message: ArchivedMessage, stamp: datetime) -> bytes:
+    """Return <result/> around a message; `head` is its start tag up to where the id goes."""
+    return b"%b id='%d'>%b</result>" % (head.encode(), message.id, forwarded_xml(message.stanza, stamp))
+
+
+def fin_of(page: ArchivePage, messages: list[ArchivedMessage], *, asks_count_only: bool) -> Fin:
+    """Return the end of an answer (§4.2)."""
+    if messages:
+        rsm = Set(first=First(id=str(messages[0].id)), last=str(messages[-1].id), count=page.total)
+    else:
+        rsm = Set(count=page.total if asks_count_only or page.total is not None else 0)
+    return Fin(complete="true" if page.is_last and not asks_count_only else None, rsm=rsm)
