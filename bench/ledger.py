@@ -90,12 +90,7 @@ class Ledger:
     def verdict(self) -> Verdict:
         """Compare it all."""
         archived = {account: Counter(origin for origin, _ in entries) for account, entries in self._archives.items()}
-        repeated = {
-            origin
-            for entries in self._archives.values()
-            for origin, stanza_id in entries
-            if (stanza_id in {i for i, times in Counter(i for _, i in entries).items() if times > 1})
-        } if any(len({i for _, i in entries}) < len(entries) for entries in self._archives.values()) else set()  # fmt: skip
+        repeated = {origin for entries in self._archives.values() for origin in _under_repeated_ids(entries)}
         verdict = Verdict(
             sent=len(self.sent), seen_under_two_stanza_ids=sum(len(ids) > 1 for ids in self._ids.values())
         )
@@ -127,3 +122,9 @@ class Ledger:
                 f"{origin} {sent.sender}->{sent.recipient} sender's archive {in_senders}, recipient's {in_recipients},"
                 f" stanza ids {sorted(self._ids[origin])}{', delivered twice' if origin in self._twice else ''}"
             )
+
+
+def _under_repeated_ids(entries: list[tuple[str, str]]) -> list[str]:
+    """Return the origin ids of entries whose stanza id the archive gives to more than one entry."""
+    times = Counter(stanza_id for _, stanza_id in entries)
+    return [origin for origin, stanza_id in entries if times[stanza_id] > 1]

@@ -2,15 +2,15 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bench.peers import ProsodyServer
+from tests.support.ca import make_test_ca
 from tests.support.server import ServerProcess
 
 Target = ServerProcess | ProsodyServer
@@ -37,29 +37,9 @@ class TLSFiles:
 @pytest.fixture(scope="module")
 def tls(folder: Path) -> TLSFiles:
     """A certificate for localhost from the tests' own authority."""
-    files = TLSFiles(folder / "ca.pem", folder / "server.pem", folder / "server.key")
-    openssl = [
-        "openssl",
-        "req",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-        "-x509",
-    ]
-    ca_key = folder / "ca.key"
-    run = [*openssl, "-subj", "/CN=test authority", "-keyout", str(ca_key), "-out", str(files.ca)]
-    subprocess.run(run, check=True, capture_output=True)
-    leaf = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=CA:FALSE"]
-    run = [*openssl, *leaf, "-CA", str(files.ca), "-CAkey", str(ca_key), "-keyout", str(files.key), "-out"]
-    subprocess.run([*run, str(files.certificate)], check=True, capture_output=True)
-    return files
-
-
-MakeServer = Callable[..., Target]
+    authority = make_test_ca(folder)
+    leaf = authority.sign(["localhost"], file_name="server")
+    return TLSFiles(authority.path, leaf.certificate, leaf.key)
 
 
 @pytest.fixture(scope="module")
