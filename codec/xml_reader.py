@@ -5,15 +5,14 @@ stanza is cut out of the input as bytes, and nobody builds a tree of it here.
 
 What else is worth knowing:
 
-* `sleep()` gives the parser (10 KiB) back while nothing is half-read; the next byte makes a new one, primed with the header.
+* A reader has a parser only while something is half-read, borrowed from a pool (`codec/xml_parser.py`); after an unusual header it
+  keeps one of its own, which `sleep()` drops.
 * Expat before 2.6, and later ones with their reparse deferral off, read an unfinished tag from its start at every call. So a
   tag that comes in small pieces is held back until its ">" is there, and the bytes read again are counted.
 * A header with unusual prefixes puts the stream on a slower path that writes each payload anew with its own declarations.
 """
 
 import re
-from collections.abc import Callable
-from typing import Any
 from xml.parsers import expat
 
 from codec.element import Element, parse_element
@@ -21,6 +20,7 @@ from codec.events import BadStanza, Event, StreamBroken, StreamClosed, StreamOpe
 from codec.jid import JID, InvalidJID
 from codec.limits import HEADER_BYTES, ReaderLimits
 from codec.stanza import IQ, XML_LANG, Message, Presence, Stanza, escape_attribute
+from codec.xml_parser import Parser, ParserPool, Refused
 
 STREAMS_NS = "http://etherx.jabber.org/streams"
 
@@ -28,6 +28,13 @@ _KINDS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq
 _START_TAG = re.compile(rb"<[^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*>")
 _ATTRIBUTE = re.compile(rb"([^\s=<>/\"']+)\s*=\s*(\"[^\"]*\"|'[^']*')")
 _ENVELOPE = frozenset((b"to", b"from", b"id", b"type", b"xml:lang", b"xmlns"))
+USUAL_HEADERS = {
+    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'>".encode()
+    for ns in ("jabber:client", "jabber:server")
+}
+"""What primes a parser for a stream whose header has no other prefixes."""
+
+_NONE: list[Event] = []
 _HOLD_BACK_FROM_BYTES = 1_024
 _NOT_WELL_FORMED_YET_RESTRICTED = frozenset(
     (
@@ -43,13 +50,8 @@ _BAD_ENCODING = frozenset(
 )
 
 
-class _Refused(Exception):
-    """Raised inside a handler of Expat to stop it."""
-
-    def __init__(self, condition: str, text: str | None = None) -> None:
-        super().__init__(condition)
-        self.condition = condition
-        self.text = text
+class _Closed(Exception):
+    """Stops Expat behind the stream's end tag."""
 
 
 class XmlReader:
@@ -58,6 +60,7 @@ class XmlReader:
     Args:
         limits: what the peer may use; `limits` may be set again at any time (more after login).
         content_ns: "jabber:client" or "jabber:server".
+        pool: of parsers for that content namespace, shared with other readers; None makes one of its own.
     """
 
     __slots__ = (
@@ -67,10 +70,10 @@ class XmlReader:
         "_content_ns",
         "_events",
         "_fed",
-        "_handlers",
         "_held",
         "_next_child_at",
         "_parser",
+        "_pool",
         "_prime",
         "_rescanned",
         "_scope",
@@ -78,8 +81,9 @@ class XmlReader:
         "limits",
     )
 
-    def __init__(self, limits: ReaderLimits, content_ns: str = "jabber:client") -> None:
+    def __init__(self, limits: ReaderLimits, content_ns: str = "jabber:client", pool: ParserPool | None = None) -> None:
         self.limits = limits
+        self._pool = pool or ParserPool(USUAL_HEADERS[content_ns])
         self._content_ns = content_ns
         self._prime: bytes | None = None
         self._scope: bytes | None = b""
@@ -87,8 +91,8 @@ class XmlReader:
         self._forget()
 
     def _forget(self) -> None:
-        """Let go of the parser and of all positions, which count from a parser's birth."""
-        self._parser: expat.XMLParserType | None = None
+        """Let go of the parser and of all positions, which count from that parser's birth."""
+        self._parser: Parser | None = None
         self._buffer: bytes | bytearray = b""
         self._base = 0
         self._fed = 0
@@ -96,7 +100,7 @@ class XmlReader:
         self._token_at = 0
         self._rescanned = 0
         self._next_child_at = 0
-        self._events: list[Event] = []
+        self._events: list[Event] = _NONE
 
     def restart(self) -> None:
         """Expect a new stream header (RFC 6120 §4.3.3: after TLS and SASL). Bytes not yet read as events are dropped."""
@@ -104,13 +108,10 @@ class XmlReader:
         self._forget()
 
     def sleep(self) -> bool:
-        """Give the parser back if nothing is half-read; return whether the reader sleeps now."""
-        if self._parser is None:
-            return True
-        if self._prime is None or self._buffer or self._broken:
-            return False
-        self._forget()
-        return True
+        """Drop a parser of our own if nothing is half-read; return whether we hold none now."""
+        if self._parser is not None and self._prime is not None and not self._buffer:
+            self._forget()
+        return self._parser is None
 
     @property
     def pending_bytes(self) -> int:
@@ -134,8 +135,8 @@ class XmlReader:
         parser = self._parser
         if parser is None:
             if self._prime is not None and data.isspace():
-                return []  # a whitespace keepalive wakes nobody
-            parser = self._wake()
+                return []  # a whitespace keepalive needs no parser
+            parser = self._borrow()
         if self._buffer:
             if not isinstance(self._buffer, bytearray):
                 self._buffer = bytearray(self._buffer)
@@ -154,91 +155,104 @@ class XmlReader:
     def _limit_bytes(self) -> int:
         return HEADER_BYTES if self._prime is None else self.limits.stanza_bytes
 
-    def _parse(self, parser: expat.XMLParserType, data: bytes) -> list[Event]:
+    def _parse(self, parser: Parser, data: bytes) -> list[Event]:
         if self._held:
             data = bytes(memoryview(self._buffer)[-self._held - len(data) :])
             self._held = 0
+        self._events = []
         try:
-            parser.Parse(data, False)
-        except _Refused as refused:
+            parser.expat.Parse(data, False)
+        except _Closed:
+            events = self._events
+            self._forget()
+            self._broken = True
+            return events
+        except Refused as refused:
             return self._break(refused.condition, refused.text)
         except expat.ExpatError as error:
             return self._break(_condition_of(error.code))
         except UnicodeError:
             return self._break("not-well-formed")
-        finally:
-            events, self._events = self._events, []
+        events, self._events = self._events, _NONE
         return self._tidy(parser, events)
 
-    def _tidy(self, parser: expat.XMLParserType, events: list[Event]) -> list[Event]:
+    def _tidy(self, parser: Parser, events: list[Event]) -> list[Event]:
         """Drop what has become events, and hold the rest against the limits."""
         consumed = self._next_child_at - self._base
         if consumed:
             self._buffer = self._buffer[consumed:]
             self._base = self._next_child_at
         if not self._buffer:
-            self._token_at = self._fed
+            self._let_go(parser)
             return events
-        token_at = parser.CurrentByteIndex
+        token_at = parser.expat.CurrentByteIndex
         if token_at != self._token_at:
             self._token_at, self._rescanned = max(token_at, self._base), 0
         unread = self._fed - self._token_at
         if unread > _HOLD_BACK_FROM_BYTES:
             self._rescanned += unread
-        self._events = events
         if len(self._buffer) > self._limit_bytes():
-            return self._break("policy-violation", "This stanza is larger than the server allows.")
+            return self._break("policy-violation", "This stanza is larger than the server allows.", events)
         if self._rescanned > self.limits.rescan_bytes:
-            return self._break("policy-violation", "A tag came in too many small pieces.")
+            return self._break("policy-violation", "A tag came in too many small pieces.", events)
         tail = self._buffer[self._token_at - self._base : self._token_at - self._base + 3]
-        if tail[:2] == b"<?" and (self._prime is not None or self._token_at) or tail in (b"<!-", b"<!D"):
-            return self._break("restricted-xml")
-        self._events = []
-        if self._prime is not None and self._base == self._next_child_at and self._buffer.isspace():
-            self._base = self._next_child_at = self._token_at = self._fed
+        if (tail[:2] == b"<?" and (self._prime is not None or self._token_at)) or tail in (b"<!-", b"<!D"):
+            return self._break("restricted-xml", None, events)
+        if self._prime is not None and self._buffer.isspace():
             self._buffer = b""
+            self._let_go(parser)
         return events
 
-    def _break(self, condition: str, text: str | None = None) -> list[Event]:
-        events = self._events
+    def _break(self, condition: str, text: str | None = None, events: list[Event] | None = None) -> list[Event]:
+        before = self._events if events is None else events
         self._forget()
         self._broken = True
-        events.append(StreamBroken(condition, text))
-        return events
+        return [*before, StreamBroken(condition, text)]
 
-    # the parser and its handlers
+    # the parser, and what it tells
 
-    def _wake(self) -> expat.XMLParserType:
-        parser = expat.ParserCreate("UTF-8", " ")
-        if hasattr(parser, "SetReparseDeferralEnabled"):
-            parser.SetReparseDeferralEnabled(False)
-        _install_handlers(self, parser)
+    def _borrow(self) -> Parser:
+        """Get a parser that stands where this stream stands: before its header, or between two stanzas."""
+        if self._prime is None:
+            parser = Parser()
+        elif self._prime is USUAL_HEADERS[self._content_ns]:
+            parser = self._pool.take()
+        else:
+            parser = Parser()
+            parser.prime(self._prime)
+        parser.target = self
         self._parser = parser
-        if self._prime is not None:
-            prime, self._prime = self._prime, None
-            self._fed = len(prime)
-            self._buffer = prime
-            parser.Parse(prime, False)
-            self._prime = prime
-            self._buffer = b""
-            self._base = self._next_child_at = self._token_at = self._fed
-            self._events = []
+        self._base = self._fed = self._next_child_at = self._token_at = parser.fed_bytes
         return parser
 
-    def _opened(self, name: str, attrs: dict[str, str], prefixes: dict[str | None, str]) -> None:
-        """The header is read: check its names, and keep what primes a new parser."""
+    def _let_go(self, parser: Parser) -> None:
+        """Nothing is half-read: give the parser back, unless it knows things of this stream's header."""
+        if self._prime is USUAL_HEADERS[self._content_ns]:
+            parser.fed_bytes = self._fed
+            self._forget()
+            self._pool.give(parser)
+        else:
+            self._base = self._next_child_at = self._token_at = self._fed
+
+    def on_close(self) -> None:
+        """The stream's end tag was read; nothing may follow."""
+        self._events.append(StreamClosed())
+        raise _Closed
+
+    def on_header(self, name: str, attrs: dict[str, str], prefixes: dict[str | None, str], at: int) -> None:
+        """The header is read: check its names, and keep what primes another parser."""
         if name != f"{STREAMS_NS} stream":
             local = name.rpartition(" ")[2]
-            raise _Refused("invalid-namespace" if local == "stream" else "bad-format")
+            raise Refused("invalid-namespace" if local == "stream" else "bad-format")
         default = prefixes.get(None)
         others = {prefix: uri for prefix, uri in prefixes.items() if prefix not in (None, "stream", "xml")}
         usual = default == self._content_ns and prefixes.get("stream", STREAMS_NS) == STREAMS_NS
         if default != self._content_ns and self._content_ns not in others.values():
-            raise _Refused("invalid-namespace")
+            raise Refused("invalid-namespace")
         declared = "".join(f" xmlns:{prefix}='{escape_attribute(uri)}'" for prefix, uri in others.items())
         self._scope = declared.encode() if usual else None
         if usual and not others:
-            self._prime = _USUAL_PRIME[self._content_ns]
+            self._prime = USUAL_HEADERS[self._content_ns]
         else:
             every = "".join(
                 f" xmlns{':' + prefix if prefix else ''}='{escape_attribute(uri)}'" for prefix, uri in prefixes.items()
@@ -247,12 +261,15 @@ class XmlReader:
         self._events.append(
             StreamOpened(attrs.get("to"), attrs.get("from"), attrs.get("id"), attrs.get("version"), attrs.get(XML_LANG))
         )
+        match = _START_TAG.match(self._buffer, at - self._base)
+        assert match is not None, "Expat accepted it as a tag"
+        self._next_child_at = self._base + match.end()
 
-    def _child(self, name: str, attrs: dict[str, str], tags: list[str], start_at: int, end_at: int) -> None:
+    def on_child(self, name: str, attrs: dict[str, str], tags: list[str], start_at: int, end_at: int) -> None:
         """A direct child of the stream is complete: `end_at` is where its end tag begins, or where its only tag ends."""
         start, buffer = start_at - self._base, self._buffer
         if start_at != self._next_child_at and buffer[self._next_child_at - self._base : start].strip():
-            raise _Refused("bad-format", "Text between stanzas.")
+            raise Refused("bad-format", "Text between stanzas.")
         match = _START_TAG.match(buffer, start)
         assert match is not None, "Expat accepted it as a tag"
         inner_at = match.end()
@@ -263,7 +280,7 @@ class XmlReader:
             end = buffer.index(b">", inner_end) + 1
             inner = bytes(buffer[inner_at:inner_end])
         if end - start > self.limits.stanza_bytes:
-            raise _Refused("policy-violation", "This stanza is larger than the server allows.")
+            raise Refused("policy-violation", "This stanza is larger than the server allows.")
         self._next_child_at = self._base + end
         ns, _, local = name.rpartition(" ")
         if ns == self._content_ns and local in _KINDS:
@@ -291,9 +308,12 @@ class XmlReader:
                 for child in element.children
             )
             scope = b""
-        elif scope or b"xmlns:" in start_tag or len(attrs) > 5:
-            scope = _needed_scope(scope, start_tag, inner)
-        elif len(attrs) > sum(name in attrs for name in ("to", "from", "id", "type", XML_LANG)):
+        elif (
+            scope
+            or b"xmlns:" in start_tag
+            or len(attrs) > 5
+            or len(attrs) > sum(name in attrs for name in ("to", "from", "id", "type", XML_LANG))
+        ):
             scope = _needed_scope(scope, start_tag, inner)
         get = attrs.get
         type_ = get("type", cls.default_type)
@@ -322,16 +342,10 @@ def read_stanza(xml: bytes) -> Message:
         ValueError: it is no complete message.
     """
     reader = XmlReader(ReaderLimits(stanza_bytes=len(xml) + 1, depth=1_000, attributes=10_000, children=1_000_000))
-    events = reader.feed(_USUAL_PRIME["jabber:client"] + xml)
+    events = reader.feed(USUAL_HEADERS["jabber:client"] + xml)
     if len(events) != 2 or not isinstance(events[1], Message):
         raise ValueError("not one message")
     return events[1]
-
-
-_USUAL_PRIME = {
-    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'>".encode()
-    for ns in ("jabber:client", "jabber:server")
-}
 
 
 def _condition_of(code: int) -> str:
@@ -365,73 +379,3 @@ def _needed_scope(header_scope: bytes, start_tag: bytes, inner: bytes) -> bytes:
             parts.append(b" %b=%b" % (name, value))
     parts.extend(b" %b=%b" % item for item in own.items())
     return b"".join(parts)
-
-
-def _install_handlers(reader: XmlReader, parser: expat.XMLParserType) -> None:
-    """Give Expat its handlers: closures, since these run for every element and locals are the quickest to reach."""
-    depth = 0
-    start_at = 0
-    child_name = ""
-    child_attrs: dict[str, str] = {}
-    tags: list[str] = []
-    prefixes: dict[str | None, str] = {}
-    limits = reader.limits
-    max_attributes = limits.attributes
-
-    def start(name: str, attrs: dict[str, str]) -> None:
-        nonlocal depth, start_at, child_name, child_attrs, tags, limits, max_attributes
-        depth += 1
-        if len(attrs) > max_attributes:
-            raise _Refused("policy-violation", "Too many attributes.")
-        if depth > 3:
-            if depth - 1 > limits.depth:
-                raise _Refused("policy-violation", "Elements are nested too deep.")
-        elif depth == 3:
-            tags.append(name)
-            if len(tags) > limits.children:
-                raise _Refused("policy-violation", "Too many children.")
-        elif depth == 2:
-            start_at = parser.CurrentByteIndex
-            child_name, child_attrs, tags = name, attrs, []
-            limits = reader.limits
-            max_attributes = limits.attributes
-        else:
-            parser.StartNamespaceDeclHandler = None
-            if reader._prime is None:
-                reader._opened(name, attrs, prefixes)
-                reader._next_child_at = _after_tag(reader, parser.CurrentByteIndex)
-
-    def end(name: str) -> None:
-        nonlocal depth
-        depth -= 1
-        if depth == 1:
-            reader._child(child_name, child_attrs, tags, start_at, parser.CurrentByteIndex)
-        elif depth == 0:
-            reader._events.append(StreamClosed())
-            reader._next_child_at = reader._fed
-
-    def declared(prefix: str | None, uri: str) -> None:
-        prefixes[prefix] = uri or ""
-
-    def refuse(*_: Any) -> None:
-        raise _Refused("restricted-xml")
-
-    def declaration(version: str, encoding: str | None, standalone: int) -> None:
-        if version != "1.0" or (encoding is not None and encoding.upper() not in ("UTF-8", "UTF8")):
-            raise _Refused("unsupported-encoding" if encoding is not None else "not-well-formed")
-
-    refusing: Callable[..., Any] = refuse
-    parser.StartElementHandler = start
-    parser.EndElementHandler = end
-    parser.StartNamespaceDeclHandler = declared
-    parser.XmlDeclHandler = declaration
-    parser.StartDoctypeDeclHandler = refusing
-    parser.CommentHandler = refusing
-    parser.ProcessingInstructionHandler = refusing
-    parser.EntityDeclHandler = refusing
-
-
-def _after_tag(reader: XmlReader, at: int) -> int:
-    """Return the position after the tag that begins at `at`, both counted from the parser's birth."""
-    match = _START_TAG.match(reader._buffer, at - reader._base)
-    return at if match is None else reader._base + match.end()

@@ -11,7 +11,7 @@ it, everything goes to the router, with `from` stamped (RFC 6120 §8.1.2.1).
 """
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from codec.element import Element
@@ -19,6 +19,8 @@ from codec.events import BadStanza, Event, StreamOpened
 from codec.jid import JID, InvalidJID, prepare_domainpart, prepare_resourcepart
 from codec.limits import BEFORE_LOGIN, ReaderLimits
 from codec.stanza import IQ, Message, Presence, Stanza
+from codec.xml_parser import ParserPool
+from codec.xml_reader import USUAL_HEADERS
 from codec.xml_writer import stream_features
 from xmppd import hooks, sessions
 from xmppd.dispatch import answer_before_login
@@ -48,6 +50,7 @@ class Service:
 
     Attributes:
         realms: what logins need, by domain.
+        parsers: shared by all readers.
         remind: has `remind()` of a stream called within a second or so.
     """
 
@@ -59,6 +62,7 @@ class Service:
     before_login: ReaderLimits
     remind: Callable[["ClientStream"], None]
     log: Any
+    parsers: ParserPool = field(default_factory=lambda: ParserPool(USUAL_HEADERS["jabber:client"]))
 
 
 class ClientStream(Stream):
@@ -72,7 +76,7 @@ class ClientStream(Stream):
     __slots__ = ("_asked_alive", "_login", "host", "is_final", "jid", "resource", "service")
 
     def __init__(self, connection: Any, service: Service) -> None:
-        super().__init__(connection, service.before_login, service.shared.spawn)
+        super().__init__(connection, service.before_login, service.shared.spawn, service.parsers)
         self.service = service
         self.host: Host | None = None
         self.jid: JID | None = None

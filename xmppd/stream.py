@@ -14,6 +14,7 @@ from typing import Any
 from codec.element import Element
 from codec.events import Event, StreamBroken, StreamClosed, StreamOpened
 from codec.limits import ReaderLimits
+from codec.xml_parser import ParserPool
 from codec.xml_reader import XmlReader
 from codec.xml_writer import STREAM_CLOSE, stream_error, stream_header
 from xmppd.eager import Spawn, run_eagerly
@@ -43,10 +44,12 @@ class Stream:
         "reader",
     )
 
-    def __init__(self, connection: Any, limits: ReaderLimits, spawn: Spawn, content_ns: str = "jabber:client") -> None:
+    def __init__(
+        self, connection: Any, limits: ReaderLimits, spawn: Spawn, pool: ParserPool, content_ns: str = "jabber:client"
+    ) -> None:
         self.connection = connection
         self.content_ns = content_ns
-        self.reader = XmlReader(limits, content_ns)
+        self.reader = XmlReader(limits, content_ns, pool)
         self.is_busy = False
         self.is_open = False
         self._spawn = spawn
