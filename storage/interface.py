@@ -11,6 +11,7 @@ Two rules hold for all of them:
 * **Owners are text.** An owner is whatever the caller names, usually a bare JID ("romeo@example.org"); storage does not look inside.
 """
 
+import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping
@@ -77,10 +78,13 @@ class Commit:
 
     def __await__(self) -> Generator[object, None, None]:
         if not self.done:
-            import asyncio
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-            future = asyncio.get_running_loop().create_future()
-            self.add_done_callback(lambda _: future.done() or future.set_result(None))
+            def wake(_: Commit) -> None:
+                if not future.done():  # whoever waited may have been cancelled
+                    future.set_result(None)
+
+            self.add_done_callback(wake)
             yield from future
         if self.error is not None:
             raise self.error
@@ -193,7 +197,7 @@ class ArchiveCopy(NamedTuple):
 
 def check_copies(copies: Collection[ArchiveCopy]) -> None:
     """Raise ValueError unless there is at least one copy, and no two of one owner."""
-    if len(copies) != 1 and len({copy.owner for copy in copies}) != len(copies) or not copies:
+    if len(copies) != 1 and (not copies or len({copy.owner for copy in copies}) != len(copies)):
         raise ValueError("a message needs one copy or more, of different owners")
 
 
@@ -352,7 +356,7 @@ class Backend(ABC):
         """Commit what was called, then let go of everything. Calls after it raise `StorageClosed`."""
 
     async def flush(self) -> None:
-        """Return when every write that was called before is committed, or has failed."""
+        """Return when every write that was called before is committed or has failed; at once while there is no room."""
         with contextlib.suppress(StorageError):
             await self.keyval("flush").delete("")  # writes take effect in the order of their calls
 

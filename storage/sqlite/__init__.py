@@ -1,1 +1,1 @@
-"""SQLite: everything on one machine."""
+"""Storage in one SQLite file: group-committed by one writer thread, read beside it."""
