@@ -251,15 +251,27 @@ class World:
         stream, connection = self.stream(bare.domainpart)
         stream._logged_in(bare)
         connection.reader.restart()
+        connection.events.clear()
         stream.receive(_header(bare.domainpart))
         client = Client(self, stream, connection)
         client.features = next(event for event in connection.events if isinstance(event, Element))
         connection.events.clear()
         return client
 
-    def stream(self, domain: str = "example.org") -> tuple[ClientStream, FakeConnection]:
+    def stranger(self, domain: str = "example.org", address: str = "127.0.0.1") -> Client:
+        """Return a client that has not logged in, with the features of its stream."""
+        stream, connection = self.stream(domain, address)
+        client = Client(self, stream, connection)
+        client.features = next(event for event in connection.events if isinstance(event, Element))
+        connection.events.clear()
+        return client
+
+    def stream(
+        self, domain: str = "example.org", address: str = "127.0.0.1"
+    ) -> tuple[ClientStream, FakeConnection]:
         """Return a new stream that has seen the client's header and sent its features, and its connection."""
         connection = FakeConnection()
+        connection.address = address
         stream = connection.stream = ClientStream(connection, self.service)
         stream.receive(_header(domain))
         return stream, connection

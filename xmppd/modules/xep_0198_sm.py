@@ -156,6 +156,7 @@ class StreamManagementModule(Module, xep=198):
         self._take(resource, h)
         old, resource.stream = resource.stream, None
         if old is not None:
+            self.host.signal(resource_hibernates, ResourceEvent(resource))
             old.end("conflict", "The session was resumed on another connection.")
         state = resource.state(Resumption)
         if state.timer is not None:
