@@ -13,31 +13,28 @@ from codec.jid import JID, prepare_domainpart
 from xmppd.addresses import Address, parse_address
 
 DEFAULT_MODULES: tuple[str, ...] = (
-    "rfc_6121_roster",
-    "rfc_6121_presence",
     "rfc_6121_message",
-    "xep_0012_last_activity",
+    "rfc_6121_roster",
     "xep_0030_disco",
     "xep_0049_private",
     "xep_0050_commands",
     "xep_0054_vcard",
     "xep_0077_register",
     "xep_0092_version",
-    "xep_0115_caps",
     "xep_0133_admin",
     "xep_0157_contacts",
     "xep_0160_offline",
-    "xep_0191_blocking",
     "xep_0198_sm",
     "xep_0199_ping",
     "xep_0202_time",
     "xep_0280_carbons",
     "xep_0313_mam",
+    "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
     "xep_0441_mam_prefs",
 )
-"""Files of `xmppd/modules` that each virtual host loads, in this order."""
+"""Files of `xmppd/modules` that each virtual host loads, in this order; what a module requires comes before it anyway."""
 
 
 def _as_list(value: Any) -> Any:
@@ -64,6 +61,7 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
 
 
 ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
+OptionalPath = Annotated[Path | None, BeforeValidator(lambda value, info: _resolved(value, info) if value else None)]
 Domain = Annotated[str, BeforeValidator(_as_domain)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 Domains = Annotated[tuple[Domain, ...], BeforeValidator(_as_list)]
@@ -107,9 +105,9 @@ class CertificateConfig(Section):
 class TLSConfig(Section):
     """[tls]"""
 
-    certificate: ConfigPath | None = Field(None, description="PEM file for all domains: the certificate and its chain.")
-    key: ConfigPath | None = Field(None, description="PEM file: its private key; it may be in the certificate's file.")
-    ca_file: ConfigPath | None = Field(None, description="PEM file of authorities to trust instead of the system's.")
+    certificate: OptionalPath = Field(None, description="PEM file for all domains: the certificate and its chain.")
+    key: OptionalPath = Field(None, description="PEM file: its private key; it may be in the certificate's file.")
+    ca_file: OptionalPath = Field(None, description="PEM file of authorities to trust instead of the system's.")
     domains: dict[Domain, CertificateConfig] = Field(
         default_factory=dict, description='Other files for one domain: tls.domains."example.org".certificate and .key.'
     )

@@ -94,6 +94,8 @@ def _tidy(_logger: object, _method: str, event: Event) -> Event:
     for key, value in event.items():
         if _SECRET_KEY.search(key):
             event[key] = STRUCK
+        elif isinstance(value, list | tuple):
+            event[key] = [_clean(one) for one in value]
         elif key != "exception" and not isinstance(value, int | float | None):
             event[key] = _clean(value)
     return event
@@ -128,6 +130,8 @@ def _as_text(_logger: object, _method: str, event: Event) -> str:
 
 def _value(value: object) -> str:
     """Return a value as one word; a peer's line breaks and escape codes stay inside quotes, as escapes."""
+    if isinstance(value, list):
+        value = ",".join(value)
     text = "-" if value is None else str(value)
     if _PLAIN_VALUE(text) and text.isprintable():
         return text

@@ -40,6 +40,12 @@ def test_text_puts_the_event_first_and_then_its_values(capsys):
     )
 
 
+def test_a_list_is_one_value(capsys):
+    logs.configure("info", "text")
+    logs.get_logger("x").info("serving", domains=["a.example", "b.example"])
+    assert "domains=a.example,b.example" in capsys.readouterr().err
+
+
 def test_json_is_one_object_a_line(capsys):
     logs.configure("info", "json")
     logs.get_logger("xmppd.c2s").warning("stream_closed", stream=7, text='a "b"\n')
