@@ -26,6 +26,7 @@ class Person(ClientXMPP):  # type: ignore[misc]
         super().__init__(jid, password)
         self.received: list[Any] = []
         self.changed = asyncio.Event()
+        self.port = 0
         self.enable_direct_tls = False
         self.enable_starttls = ca is not None
         self.enable_plaintext = ca is None
@@ -37,7 +38,7 @@ class Person(ClientXMPP):  # type: ignore[misc]
             self["feature_mechanisms"].unencrypted_scram = True
         for plugin in plugins:
             self.register_plugin(plugin)
-        for event in ("message", "presence", "groupchat_message"):
+        for event in ("message", "message_error", "presence"):
             self.add_event_handler(event, self._keep)
 
     def _keep(self, stanza: Any) -> None:
@@ -59,6 +60,7 @@ class Person(ClientXMPP):  # type: ignore[misc]
 
         self.add_event_handler("session_start", lambda _: settle(None), disposable=True)
         self.add_event_handler("failed_all_auth", lambda _: settle(PermissionError("login refused")), disposable=True)
+        self.port = port
         self.connect("127.0.0.1", port)
         await asyncio.wait_for(started, TIMEOUT_S)
         await self.get_roster()
@@ -106,6 +108,34 @@ class Person(ClientXMPP):  # type: ignore[misc]
     async def settle(self) -> None:
         """Return when all that the server sent before is here: a ping answered."""
         await self.plugin["xep_0199"].send_ping(self.boundjid.domain, timeout=TIMEOUT_S)
+
+    def make_future(self, event: str) -> "asyncio.Future[Any]":
+        """Return a future of the next time slixmpp raises that event."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.add_event_handler(event, lambda data: future.done() or future.set_result(data), disposable=True)
+        return future
+
+    async def wait_managed(self) -> None:
+        """Wait until stream management is on (it is asked for after the session starts)."""
+        plugin = self.plugin["xep_0198"]
+        if not plugin.enabled_in:
+            await asyncio.wait_for(self.make_future("sm_enabled"), TIMEOUT_S)
+        await self.settle()
+
+    async def wait_disconnected(self) -> None:
+        """Wait for the end of the connection."""
+        if self.is_connected():
+            await asyncio.wait_for(self.make_future("disconnected"), TIMEOUT_S)
+
+    async def resume(self) -> None:
+        """Connect again after `cut` and resume the stream.
+
+        Raises:
+            TimeoutError: it was not resumed.
+        """
+        resumed = self.make_future("session_resumed")
+        self.connect("127.0.0.1", self.port)
+        await asyncio.wait_for(resumed, TIMEOUT_S)
 
     async def leave(self) -> None:
         """Close the stream and wait for its end."""
