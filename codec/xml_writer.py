@@ -1,48 +1,72 @@
-"""The parts of an XML stream that are no stanza, as bytes (RFC 6120 §4)."""
+"""What goes out on an XML stream, as bytes (RFC 6120 §4)."""
 
 from codec.element import Element
-from codec.stanza import escape_attribute
+from codec.stanza import Stanza, escape_attribute
 
 STREAMS_NS = "http://etherx.jabber.org/streams"
-STREAM_CLOSE = b"</stream:stream>"
+ERRORS_NS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
-def stream_header(
-    *,
-    from_: str | None,
-    id_: str,
-    to: str | None = None,
-    lang: str = "en",
-    content_ns: str = "jabber:client",
-) -> bytes:
-    """Return the header that answers or opens a stream (RFC 6120 §4.7), XML declaration included."""
-    head = f"<?xml version='1.0'?><stream:stream xmlns='{content_ns}' xmlns:stream='{STREAMS_NS}' id='{escape_attribute(id_)}'"
-    if from_ is not None:
-        head += f" from='{escape_attribute(from_)}'"
-    if to is not None:
-        head += f" to='{escape_attribute(to)}'"
-    return f"{head} version='1.0' xml:lang='{escape_attribute(lang)}'>".encode()
+class XmlWriter:
+    """Writes one direction of a stream; it keeps nothing, so that all streams may share one.
 
+    Args:
+        content_ns: "jabber:client" or "jabber:server".
+    """
 
-def stream_features(features: list[Element]) -> bytes:
-    """Return <stream:features/> with these children (RFC 6120 §4.3.2)."""
-    if not features:
-        return b"<stream:features/>"
-    return b"<stream:features>" + b"".join(feature.to_xml() for feature in features) + b"</stream:features>"
+    __slots__ = ("_content_ns",)
 
+    def __init__(self, content_ns: str = "jabber:client") -> None:
+        self._content_ns = content_ns
 
-def stream_error(condition: str, text: str | None = None, app: Element | None = None) -> bytes:
-    """Return <stream:error/> (RFC 6120 §4.9), `app` being a condition of another namespace; the stream must be closed after it."""
-    ns = "urn:ietf:params:xml:ns:xmpp-streams"
-    children = [Element(f"{ns} {condition}")]
-    if text is not None:
-        children.append(Element(f"{ns} text", {}, (text,)))
-    if app is not None:
-        children.append(app)
-    return b"<stream:error>" + b"".join(child.to_xml() for child in children) + b"</stream:error>"
+    def header(self, *, from_: str | None, id_: str, to: str | None = None, lang: str = "en") -> bytes:
+        """Return the header that answers or opens a stream (RFC 6120 §4.7), XML declaration included."""
+        head = f"<?xml version='1.0'?><stream:stream xmlns='{self._content_ns}' xmlns:stream='{STREAMS_NS}'"
+        head += f" id='{escape_attribute(id_)}'"
+        if from_ is not None:
+            head += f" from='{escape_attribute(from_)}'"
+        if to is not None:
+            head += f" to='{escape_attribute(to)}'"
+        return f"{head} version='1.0' xml:lang='{escape_attribute(lang)}'>".encode()
 
+    def features(self, features: list[Element]) -> bytes:
+        """Return <stream:features/> with these children (RFC 6120 §4.3.2)."""
+        if not features:
+            return b"<stream:features/>"
+        inner = b"".join(feature.to_xml(self._content_ns) for feature in features)
+        return b"<stream:features>%b</stream:features>" % inner
 
-def stream_error_see_other_host(host: str) -> bytes:
-    """Return the stream error that sends the peer to another address (RFC 6120 §4.9.3.19)."""
-    ns = "urn:ietf:params:xml:ns:xmpp-streams"
-    return b"<stream:error>" + Element(f"{ns} see-other-host", {}, (host,)).to_xml() + b"</stream:error>"
+    def stanza(self, stanza: Stanza) -> bytes:
+        """Return a stanza; its bytes are made once, however many streams they go to."""
+        return stanza.to_xml()
+
+    def element(self, element: Element) -> bytes:
+        """Return any other child of the stream."""
+        return element.to_xml(self._content_ns)
+
+    def ack(self, h: int) -> bytes:
+        """Return <a/> (XEP-0198 §4)."""
+        return b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h
+
+    def ack_request(self) -> bytes:
+        """Return <r/> (XEP-0198 §4)."""
+        return b"<r xmlns='urn:xmpp:sm:3'/>"
+
+    def error(self, condition: str, text: str | None = None, app: Element | None = None) -> bytes:
+        """Return <stream:error/> (RFC 6120 §4.9), `app` being a condition of another namespace; the stream must be closed after it.
+
+        The condition see-other-host carries `text` as its own: the address to go to (§4.9.3.19).
+        """
+        if condition == "see-other-host":
+            children = [Element(f"{ERRORS_NS} {condition}", {}, (text or "",))]
+        else:
+            children = [Element(f"{ERRORS_NS} {condition}")]
+            if text is not None:
+                children.append(Element(f"{ERRORS_NS} text", {}, (text,)))
+        if app is not None:
+            children.append(app)
+        return b"<stream:error>" + b"".join(child.to_xml() for child in children) + b"</stream:error>"
+
+    def close(self) -> bytes:
+        """Return the end tag of the stream (RFC 6120 §4.4)."""
+        return b"</stream:stream>"

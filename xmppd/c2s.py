@@ -21,7 +21,6 @@ from codec.limits import BEFORE_LOGIN, ReaderLimits
 from codec.stanza import IQ, Message, Presence, Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS
-from codec.xml_writer import stream_features
 from xmppd import hooks, sessions
 from xmppd.dispatch import answer_before_login
 from xmppd.errors import StanzaError, StreamError, error_reply
@@ -141,7 +140,7 @@ class ClientStream(Stream):
         if may_log_in:
             event = hooks.FeaturesEvent(self, features, self.jid is not None)
             host.signal(hooks.stream_features, event)
-        self.write(stream_features(features))
+        self.write(self.writer.features(features))
 
     def _offer(self, host: Host) -> Offer:
         tls = self.connection.tls
@@ -217,7 +216,7 @@ class ClientStream(Stream):
         reply = await answer_before_login(host, self, iq)
         if reply is None:
             raise StreamError("not-authorized")
-        self.write(reply.to_xml())
+        self.send(reply)
 
     async def _bind(self, host: Host, jid: JID, iq: IQ) -> None:
         """Bind a resource (RFC 6120 §7)."""
@@ -238,12 +237,12 @@ class ClientStream(Stream):
             self._answer(iq, error)
             return
         self.service.log.debug("resource_bound", jid=str(self.resource.jid))
-        self.write(iq.reply(Element(BIND, {}, (Element(f"{BIND_NS} jid", {}, (self.resource.jid,)),))).to_xml())
+        self.send(iq.reply(Element(BIND, {}, (Element(f"{BIND_NS} jid", {}, (self.resource.jid,)),))))
 
     def _answer(self, iq: IQ, error: StanzaError) -> None:
         reply = error_reply(iq, error)
         if reply is not None:
-            self.write(reply.to_xml())
+            self.send(reply)
 
     def _nonza(self, element: Element) -> Waiting | None:
         tag = element.tag
@@ -254,7 +253,7 @@ class ClientStream(Stream):
         if tag in (AUTH, RESPONSE, ABORT):
             if self.jid is not None or self._login is None:
                 raise StreamError("policy-violation", "This stream takes no login now.")
-            return self._login.handle(element, self.write, self._logged_in)
+            return self._login.handle(element, self.send_element, self._logged_in)
         handler = self.host.nonza_handlers.get(tag)
         if handler is not None:
             if self.jid is None:
@@ -266,10 +265,10 @@ class ClientStream(Stream):
     def _start_tls(self) -> None:
         """Answer <starttls/> (RFC 6120 §5.4.2); what came behind it in plain text is dropped."""
         if self.is_secure or self.service.tls is None or self.jid is not None or self.host is None:
-            self.write(Element(f"{TLS_NS} failure", {}, ()).to_xml())
+            self.send_element(Element(f"{TLS_NS} failure"))
             self.close()
             return
-        self.write(Element(f"{TLS_NS} proceed", {}, ()).to_xml())
+        self.send_element(Element(f"{TLS_NS} proceed"))
         self.connection.start_tls(self.service.tls.context_for(self.host.domain))
         self.restart()
 
@@ -295,7 +294,7 @@ class ClientStream(Stream):
             return
         h = acks.answer_due()
         if h is not None:
-            self.write(b"<a xmlns='urn:xmpp:sm:3' h='%d'/>" % h)
+            self.write(self.writer.ack(h))
         if acks.r_sent_at is None and acks.unacked:
             if len(acks.unacked) >= ACK_AFTER_STANZAS:
                 self.ask_for_ack()
@@ -307,7 +306,7 @@ class ClientStream(Stream):
         resource = self.resource
         if resource is not None and resource.acks is not None and resource.acks.r_sent_at is None:
             resource.acks.r_sent_at = resource.acks.sent
-            self.write(b"<r xmlns='urn:xmpp:sm:3'/>")
+            self.write(self.writer.ack_request())
 
     def remind(self) -> None:
         """Something sent some time ago has not been acknowledged: ask."""
@@ -335,7 +334,7 @@ class ClientStream(Stream):
     def _ask_alive(self, resource: Resource) -> None:
         if resource.acks is not None:
             resource.acks.r_sent_at = resource.acks.sent
-            self.write(b"<r xmlns='urn:xmpp:sm:3'/>")
+            self.write(self.writer.ack_request())
         else:
             ping = IQ.build(
                 Element("urn:xmpp:ping ping", {}, ()),
@@ -344,7 +343,7 @@ class ClientStream(Stream):
                 type="get",
                 id=self.new_id(),
             )
-            self.write(ping.to_xml())
+            self.send(ping)
 
     def close(self) -> None:
         """Close for good: what is closed on purpose cannot be resumed."""

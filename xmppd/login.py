@@ -54,7 +54,7 @@ class Login:
         """Take <auth/>, <response/> or <abort/>.
 
         Args:
-            write: takes bytes for the client.
+            write: takes elements for the client.
             succeeded: called with the account's bare JID after <success/> is written.
         """
         return self._handle(element, write, succeeded)
@@ -73,14 +73,14 @@ class Login:
         data = binascii.b2a_base64(result.data, newline=False).decode()
         if isinstance(result, Challenge):
             # an empty challenge is an empty element, which RFC 6120 §6.4.3 writes so
-            write(Element(f"{SASL_NS} challenge", {}, (data,) if data else ()).to_xml())
+            write(Element(f"{SASL_NS} challenge", {}, (data,) if data else ()))
             return
         self._mechanism = None
         try:
             jid = JID.of(result.localpart, self._host.domain)
         except InvalidJID as error:
             raise StreamError("internal-server-error") from error
-        write(Element(f"{SASL_NS} success", {}, (data,) if data else ()).to_xml())
+        write(Element(f"{SASL_NS} success", {}, (data,) if data else ()))
         self._host.metrics.logins["ok"] += 1
         succeeded(jid)
 
@@ -116,8 +116,8 @@ def mechanisms_feature(offer: Offer) -> list[Element]:
     return features
 
 
-def _failure(error: SaslError) -> bytes:
+def _failure(error: SaslError) -> Element:
     children: list[Element | str] = [Element(f"{SASL_NS} {error.condition}", {}, ())]
     if error.text is not None:
         children.append(Element(f"{SASL_NS} text", {}, (error.text,)))
-    return Element(f"{SASL_NS} failure", {}, tuple(children)).to_xml()
+    return Element(f"{SASL_NS} failure", {}, tuple(children))

@@ -33,8 +33,11 @@ class StreamLike(Protocol):
     def address(self) -> str:
         """The client's IP address, "" when not known."""
 
-    def write(self, data: bytes) -> None:
-        """Put bytes into the outbox; they leave with everything else of this turn of the event loop."""
+    def send(self, stanza: Stanza) -> None:
+        """Send a stanza past all counting: `Resource.send` is what to use. It leaves with everything else of this turn of the loop."""
+
+    def send_element(self, element: Element) -> None:
+        """Send a direct child of the stream that is no stanza."""
 
     def wake(self) -> None:
         """Have the outbox looked at, and acknowledgements added, at the end of this turn of the event loop."""
@@ -184,7 +187,7 @@ class Resource:
                 acks.on_overflow()
         stream = self.stream
         if stream is not None:
-            stream.write(stanza.to_xml())
+            stream.send(stanza)
             if acks is None and archive_id:
                 self.on_delivered(self, stanza, archive_id)
 

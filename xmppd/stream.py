@@ -14,9 +14,10 @@ from typing import Any
 from codec.element import Element
 from codec.events import Event, StreamBroken, StreamClosed, StreamOpened
 from codec.limits import ReaderLimits
+from codec.stanza import Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import XmlReader
-from codec.xml_writer import STREAM_CLOSE, stream_error, stream_header
+from codec.xml_writer import XmlWriter
 from xmppd.eager import Spawn, run_eagerly
 from xmppd.errors import StreamError
 
@@ -29,6 +30,7 @@ class Stream:
     Attributes:
         connection: where bytes go; None when it is lost.
         is_busy: a coroutine works on a stanza.
+        reader, writer: the form that the stream has on the wire.
         is_open: our header was sent and our closing tag was not.
     """
 
@@ -38,18 +40,18 @@ class Stream:
         "_is_restarted",
         "_spawn",
         "connection",
-        "content_ns",
         "is_busy",
         "is_open",
         "reader",
+        "writer",
     )
 
     def __init__(
         self, connection: Any, limits: ReaderLimits, spawn: Spawn, pool: ParserPool, content_ns: str = "jabber:client"
     ) -> None:
         self.connection = connection
-        self.content_ns = content_ns
         self.reader = XmlReader(limits, content_ns, pool)
+        self.writer = XmlWriter(content_ns)
         self.is_busy = False
         self.is_open = False
         self._spawn = spawn
@@ -162,6 +164,15 @@ class Stream:
         if self.connection is not None:
             self.connection.write(data)
 
+    def send(self, stanza: Stanza) -> None:
+        """Send a stanza in this stream's form."""
+        if self.connection is not None:
+            self.connection.write(self.writer.stanza(stanza))
+
+    def send_element(self, element: Element) -> None:
+        """Send a direct child of the stream that is no stanza."""
+        self.write(self.writer.element(element))
+
     def wake(self) -> None:
         """Have the outbox looked at, and acknowledgements added, at the end of this turn of the event loop."""
         if self.connection is not None:
@@ -175,7 +186,7 @@ class Stream:
     def send_header(self, id_: str, to: str | None = None) -> None:
         """Send our stream header."""
         self.is_open = True
-        self.write(stream_header(from_=self.domain() or None, id_=id_, to=to, content_ns=self.content_ns))
+        self.write(self.writer.header(from_=self.domain() or None, id_=id_, to=to))
 
     def restart(self) -> None:
         """Expect a new header from the peer; whatever it sent before that is dropped (RFC 6120 §4.3.3, §5.4.3.3)."""
@@ -192,7 +203,7 @@ class Stream:
         if not self.is_open:
             self.send_header(self.new_id())
         self.ending(condition)
-        self.write(stream_error(condition, text, app))
+        self.write(self.writer.error(condition, text, app))
         self.close()
 
     def close(self) -> None:
@@ -201,7 +212,7 @@ class Stream:
             return
         if self.is_open:
             self.is_open = False
-            self.write(STREAM_CLOSE)
+            self.write(self.writer.close())
         self.connection.close()
 
     def new_id(self) -> str:

@@ -62,7 +62,7 @@ class StreamManagementModule(Module, xep=198):
         """Answer <enable/> (§3): only after binding, and once."""
         resource = stream.resource
         if resource is None or resource.acks is not None:
-            stream.write(_failed("unexpected-request"))
+            stream.send_element(_failed("unexpected-request"))
             return
         resume_s = self._resume_s(element)
         token = self.host.ids.token() if resume_s else None
@@ -79,7 +79,7 @@ class StreamManagementModule(Module, xep=198):
             state.token, state.max_s = token, resume_s
             resource.keeper = self._keep
             attrs = {"id": token, "resume": "true", "max": str(resume_s)}
-        stream.write(Element(f"{NS} enabled", attrs).to_xml())
+        stream.send_element(Element(f"{NS} enabled", attrs))
 
     def _resume_s(self, element: Element) -> int:
         """Return for how long the resource may be resumed; 0: not."""
@@ -146,12 +146,12 @@ class StreamManagementModule(Module, xep=198):
         """Answer <resume/> (§5): the resource goes on with this stream; what was not acknowledged is sent again."""
         h = _counter(element)
         if stream.resource is not None or h is None:
-            stream.write(_failed("unexpected-request" if stream.resource is not None else "bad-request"))
+            stream.send_element(_failed("unexpected-request" if stream.resource is not None else "bad-request"))
             return
         token = element.get("previd") or ""
         resource = self._by_token.get(token)
         if resource is None or resource.acks is None or resource.account.jid != stream.jid:
-            stream.write(_failed("item-not-found"))
+            stream.send_element(_failed("item-not-found"))
             return
         self._take(resource, h)
         old, resource.stream = resource.stream, None
@@ -176,9 +176,9 @@ class StreamManagementModule(Module, xep=198):
             return
         resource.stream, stream.resource = stream, resource
         acks.r_sent_at = None
-        stream.write(Element(f"{NS} resumed", {"previd": acks.id or "", "h": str(acks.durable % MODULO)}).to_xml())
+        stream.send_element(Element(f"{NS} resumed", {"previd": acks.id or "", "h": str(acks.durable % MODULO)}))
         for stanza, _ in acks.unacked:
-            stream.write(stanza.to_xml())
+            stream.send(stanza)
         if acks.unacked:
             stream.ask_for_ack()
 
@@ -208,5 +208,5 @@ def _counter(element: Element) -> int | None:
     return int(text) if int(text) < MODULO else None
 
 
-def _failed(condition: str) -> bytes:
-    return Element(f"{NS} failed", {}, (Element(f"{ERRORS_NS} {condition}"),)).to_xml()
+def _failed(condition: str) -> Element:
+    return Element(f"{NS} failed", {}, (Element(f"{ERRORS_NS} {condition}"),))
