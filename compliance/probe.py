@@ -20,6 +20,7 @@ async def register(target: Target, log: TrafficLog) -> Account:
     Raises:
         Failed: the server does not register accounts, or not with a name and password alone.
     """
+    before = len(log.entries)
     name, password = f"compliance-{secrets.token_hex(5)}", secrets.token_urlsafe(18)
     client = Client("register", target, None, log)
     try:
@@ -28,6 +29,7 @@ async def register(target: Target, log: TrafficLog) -> Account:
         await send_registration(client, name, password)
     finally:
         client.abort()
+    log.fold(before, "register", f"made the account {name}@{target.domain}")
     return Account(f"{name}@{target.domain}", password)
 
 

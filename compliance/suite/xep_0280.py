@@ -24,7 +24,7 @@ async def _send(client: Client, to: str, inner: str = "", *, type_: str = "chat"
     return token
 
 
-def _carried(kind: str, token: str) -> Where:
+def carried(kind: str, token: str) -> Where:
     """Return a condition: the message is a carbon of that kind around the message with that id."""
 
     def fits(message: Element) -> bool:
@@ -36,14 +36,14 @@ def _carried(kind: str, token: str) -> Where:
 
 async def _carbon(client: Client, kind: str, token: str) -> tuple[Element, Element]:
     """Wait for a carbon; return its wrapper and the message in it."""
-    wrapper = await client.expect("c:message", where=_carried(kind, token))
+    wrapper = await client.expect("c:message", where=carried(kind, token))
     inner = find(wrapper, f"carbons:{kind}/forward:forwarded/c:message")
     assert inner is not None
     return wrapper, inner
 
 
 def _refuse_carbon(client: Client, kind: str, token: str, why: str) -> None:
-    client.refuse("c:message", where=_carried(kind, token), why=why)
+    client.refuse("c:message", where=carried(kind, token), why=why)
 
 
 async def _cast(scene: Scene) -> tuple[Client, Client, Client]:
@@ -105,7 +105,7 @@ async def nobody_gets_a_message_twice(scene: Scene) -> None:
     _refuse_carbon(first, "sent", tokens[1], "the sender got a copy")
     _refuse_carbon(first, "received", tokens[2], "a resource that got the message got a copy as well")
     await scene.settle(romeo, second)
-    got = second.unread("c:message", id=tokens[2]) + second.unread("c:message", where=_carried("received", tokens[2]))
+    got = second.unread("c:message", id=tokens[2]) + second.unread("c:message", where=carried("received", tokens[2]))
     require_equal(len(got), 1, "how often the other resource got a message to the bare JID")
 
 
