@@ -245,3 +245,11 @@ async def test_account_has_no_commands(romeo: Client) -> None:
 def test_two_commands_of_one_name_are_a_mistake_in_the_program(world: World, commands: Commands) -> None:
     with pytest.raises(ValueError, match="two commands"):
         world.host().module(CommandsModule).add("note", "Note", lambda _: True, commands.note)
+
+
+async def test_domain_and_other_nodes_list_no_commands(romeo: Client) -> None:
+    await romeo.send(
+        "<iq type='get' id='d' to='example.org'><query xmlns='http://jabber.org/protocol/disco#items'/></iq>"
+    )
+    assert (await romeo.next_stanza()).get(Items).items == ()
+    assert await ask(romeo, "info", "what") == "item-not-found"
