@@ -18,7 +18,6 @@ from codec.jid import JID
 from codec.stanza import IQ, Message, Presence, Stanza
 from storage.interface import ArchiveCopy, Commit
 
-
 E = TypeVar("E")
 
 
@@ -126,6 +125,14 @@ class PresenceChangedEvent:
 
 
 @dataclass(slots=True)
+class RecipientsEvent:
+    """A presence of `account` is about to go to `recipients`, bare or full JIDs; put a shorter list there to keep it from some."""
+
+    account: Any
+    recipients: list[str]
+
+
+@dataclass(slots=True)
 class HistoryEvent:
     """A page of its account's history was sent to a resource; `ids`: the archive ids on it, ascending."""
 
@@ -217,6 +224,9 @@ message_routed: Filter[MessageEvent] = Filter(
 presence_sent: Filter[PresenceEvent] = Filter(
     "presence_sent", "A presence from a resource of a local account; may wait."
 )
+presence_recipients: Filter[RecipientsEvent] = Filter(
+    "presence_recipients", "An account's own presence is about to be sent to those who may see it; not waiting."
+)
 presence_received: Filter[PresenceEvent] = Filter("presence_received", "A presence for a local account; may wait.")
 iq_sent: Filter[IQEvent] = Filter(
     "iq_sent", "An iq from a resource of a local account, before it is routed; not waiting."
@@ -253,7 +263,7 @@ account_deleted: Signal[AccountEvent] = Signal(
 )
 
 presence_access: Signal[AccessEvent] = Signal(
-    "presence_access", "Somebody asks what only those may know who see an account's presence; not waiting."
+    "presence_access", "Somebody asks what only those may know who see an account's presence; may wait."
 )
 
 stream_features: Signal[FeaturesEvent] = Signal("stream_features", "Stream features are about to be sent; not waiting.")

@@ -12,8 +12,8 @@ from codec.stanza import IQ, Stanza
 from storage.interface import Backend, KeyValStore, MapStore
 from xmppd.clock import Clock, Ids
 from xmppd.config import Config
-from xmppd.hooks import AccessEvent, DeliveredEvent, Filter, Hook, Signal, presence_access, stanza_delivered
 from xmppd.errors import StanzaError
+from xmppd.hooks import AccessEvent, DeliveredEvent, Filter, Hook, Signal, presence_access, stanza_delivered
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.resource import Account, Resource
@@ -210,12 +210,12 @@ class Host:
         """Tell that a stanza with an archive id has reached a resource."""
         self.signal(stanza_delivered, DeliveredEvent(resource, stanza, archive_id))
 
-    def may_see(self, account: Account, asker: JID) -> bool:
+    async def may_see(self, account: Account, asker: JID) -> bool:
         """Whether somebody may learn what an account tells those who see its presence: it itself, and its subscribers."""
         if asker.bare == account.jid:
             return True
         event = AccessEvent(account, asker)
-        self.signal(presence_access, event)
+        await self.signal_waiting(presence_access, event)
         return event.is_allowed
 
     # accounts in memory

@@ -51,28 +51,28 @@ class DiscoModule(Module, xep=30, features=FEATURES, account_features=FEATURES, 
         )
 
     @iq_get(Info, to=(Target.DOMAIN, Target.ACCOUNT))
-    def answer_info(self, iq: IQ) -> Info:
+    async def answer_info(self, iq: IQ) -> Info:
         """Tell what the domain or account is and can do (§3)."""
         assert isinstance(iq.payload, Info)
-        return self.info(self._account(iq), iq.payload.node, iq.from_)
+        return self.info(await self._account(iq), iq.payload.node, iq.from_)
 
     @iq_get(Items, to=(Target.DOMAIN, Target.ACCOUNT))
     async def answer_items(self, iq: IQ) -> Items:
         """Tell what belongs to the domain or account (§4)."""
         assert isinstance(iq.payload, Items)
         node = iq.payload.node
-        event = DiscoItemsEvent(self._account(iq), node, [], iq.from_, is_known=node is None)
+        event = DiscoItemsEvent(await self._account(iq), node, [], iq.from_, is_known=node is None)
         await self.host.signal_waiting(disco_items, event)
         if not event.is_known:
             raise StanzaError("item-not-found")
         return Items(node=node, items=tuple(event.items))
 
-    def _account(self, iq: IQ) -> Account | None:
+    async def _account(self, iq: IQ) -> Account | None:
         """Return the account that is asked, None when it is the domain."""
         assert iq.to is not None and iq.from_ is not None
         if not iq.to.localpart:
             return None
         account = self.host.accounts.get(iq.to)
-        if account is None or not self.host.may_see(account, iq.from_):
+        if account is None or not await self.host.may_see(account, iq.from_):
             raise StanzaError("service-unavailable")
         return account
