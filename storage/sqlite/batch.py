@@ -51,16 +51,18 @@ class Batch:
 
     Attributes:
         commit: of the appends that have none of their own.
+        flushed: for whoever only waits for the batch; it does not outlast a failed try, as kept appends do.
         rows: where appends go now: those of the last segment.
         size_bytes: of the stanzas.
         error: what the appends without a commit of their own end with.
         row_errors: the same for each of the others that failed, by its commit.
     """
 
-    __slots__ = ("commit", "error", "row_errors", "rows", "segments", "size_bytes")
+    __slots__ = ("commit", "error", "flushed", "row_errors", "rows", "segments", "size_bytes")
 
     def __init__(self) -> None:
         self.commit = Commit()
+        self.flushed = Commit()
         self.segments = [Segment()]
         self.rows = self.segments[0].rows
         self.size_bytes = 0
@@ -96,6 +98,7 @@ class Batch:
         self._finish(self._ends(error))
 
     def _ends(self, error: BaseException | None) -> Iterator[tuple[Commit, BaseException | None]]:
+        yield self.flushed, error
         yield self.commit, self.error or error
         for segment in self.segments:
             for row in segment.rows:

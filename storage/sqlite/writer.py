@@ -100,7 +100,7 @@ class Writer:
         batch = self._open or self._writing
         if batch is not None and not self.is_full:
             with contextlib.suppress(StorageError):
-                await batch.commit
+                await batch.flushed
 
     async def close(self) -> None:
         """Write what was called, end the thread, close its connection. What cannot be written ends with an error."""
@@ -161,6 +161,9 @@ class Writer:
         self.is_full = True
         if self._open is not None:
             ops = ops + self._open.take_ops()
+        for batch in (self._writing, self._open):
+            if batch is not None:
+                batch.flushed.finish(StorageFull(why))
         for op in ops:
             op.commit.finish(StorageFull(why))
 
