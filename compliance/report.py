@@ -57,11 +57,12 @@ def _documents(documents: dict[str, DocumentScore]) -> str:
 
 
 def _categories(categories: list[CategoryScore]) -> str:
-    lines = ["XEP-0479 (2023), server   rows met  score  what is missing"]
+    lines = ["XEP-0479 (2023), server   rows met   rows  checks  what is missing"]
     for score in categories:
         missing = ", ".join(f"{name} ({verdict})" for name, verdict in score.rows.items() if verdict != "supported")
+        checks = "-" if score.checks_percent is None else f"{score.checks_percent}%"
         lines.append(
-            f"{score.category:<8}{score.level:<18}{score.met:>5}/{len(score.rows):<4}{score.percent:>4}%  {missing}"
+            f"{score.category:<8}{score.level:<18}{score.met:>5}/{len(score.rows):<4}{score.percent:>5}%{checks:>8}  {missing}"
         )
     return "\n".join(lines)
 
@@ -80,6 +81,7 @@ def for_machines(results: list[Result], world: World) -> dict[str, Any]:
             "met": score.met,
             "required": len(score.rows),
             "percent": score.percent,
+            "checks_percent": score.checks_percent,
             "rows": {name: verdict.value for name, verdict in score.rows.items()},
         }
     return {

@@ -105,11 +105,14 @@ class CategoryScore:
 
     Attributes:
         rows: verdict by feature; a row's is the worst among its providers.
+        passed, tried: checks of the rows' documents that passed, and that passed or failed.
     """
 
     category: str
     level: str
     rows: dict[str, Verdict]
+    passed: int
+    tried: int
 
     @property
     def met(self) -> int:
@@ -120,6 +123,11 @@ class CategoryScore:
     def percent(self) -> int:
         """Share of the rows that are supported; what is untested is not counted as met."""
         return round(100 * self.met / len(self.rows))
+
+    @property
+    def checks_percent(self) -> int | None:
+        """Share of the tried checks that passed; None when none was tried."""
+        return round(100 * self.passed / self.tried) if self.tried else None
 
 
 def by_document(results: Iterable[Result]) -> dict[str, DocumentScore]:
@@ -144,14 +152,21 @@ def _count(document: str, results: list[Result]) -> DocumentScore:
 def by_category(documents: dict[str, DocumentScore]) -> list[CategoryScore]:
     """Return the score of each category at the Core and the Advanced level."""
     return [
-        CategoryScore(category, level, _rows(rows, level, documents))
+        _category(category, level, [row for row in rows if row.core or level == "Advanced"], documents)
         for category, rows in CATEGORIES.items()
         for level in LEVELS
     ]
 
 
-def _rows(rows: tuple[Requirement, ...], level: str, documents: dict[str, DocumentScore]) -> dict[str, Verdict]:
-    return {row.feature: _worst(row, documents) for row in rows if row.core or level == "Advanced"}
+def _category(category: str, level: str, rows: list[Requirement], documents: dict[str, DocumentScore]) -> CategoryScore:
+    tested = [documents[name] for row in rows for name in row.providers if name in documents]
+    return CategoryScore(
+        category=category,
+        level=level,
+        rows={row.feature: _worst(row, documents) for row in rows},
+        passed=sum(score.passed for score in tested),
+        tried=sum(score.passed + score.failed for score in tested),
+    )
 
 
 def _worst(row: Requirement, documents: dict[str, DocumentScore]) -> Verdict:

@@ -7,7 +7,7 @@ import secrets
 from xml.sax.saxutils import quoteattr
 
 from compliance.check import MUST, SHOULD, NotPossible, checks_of, require, require_equal, require_in
-from compliance.client import STREAM_OPEN, AuthenticationFailed, Client
+from compliance.client import STREAM_OPEN, Account, AuthenticationFailed, Client
 from compliance.names import PREFIXES, XML_LANG, Element, clark, condition, find, text
 from compliance.sasl import Scram
 from compliance.scene import Scene
@@ -205,6 +205,18 @@ async def every_offered_mechanism_works(scene: Scene) -> None:
 async def wrong_password_is_refused(scene: Scene) -> None:
     client = scene.client()
     await client.start()
+    await _expect_refusal(client, ("not-authorized",), password="certainly not the password")
+
+
+@check(
+    "6.5.10",
+    MUST,
+    "An account that does not exist is refused as a wrong password is: nobody learns which names are taken.",
+)
+async def unknown_account_is_refused_alike(scene: Scene) -> None:
+    client = scene.client()
+    await client.start()
+    client.account = Account(f"nobody-{secrets.token_hex(5)}@{scene.domain}", "x")
     await _expect_refusal(client, ("not-authorized",), password="certainly not the password")
 
 

@@ -110,8 +110,7 @@ async def converse(scene: Scene, count: int = 6) -> tuple[Client, Client, list[s
     """
     scene.needs(NS)
     romeo, juliet = await scene.online("romeo"), await scene.online("juliet")
-    await _leave_the_past(romeo, juliet)
-    start = await _now(romeo)
+    start = await _after_the_past(romeo, juliet)
     bodies = [f"{i} {secrets.token_hex(6)}" for i in range(count)]
     for i, body in enumerate(bodies):
         sender, other = (romeo, juliet) if i % 2 == 0 else (juliet, romeo)
@@ -124,16 +123,24 @@ async def converse(scene: Scene, count: int = 6) -> tuple[Client, Client, list[s
     return romeo, juliet, bodies, {"with": juliet.bare, "start": start}
 
 
-async def _leave_the_past(romeo: Client, juliet: Client) -> None:
-    """Wait for the next whole second when the archive holds messages of this one: some servers keep whole seconds."""
+async def _after_the_past(romeo: Client, juliet: Client) -> str:
+    """Return a time that is later than every message in romeo's archive with juliet, and no later than now.
+
+    Where the archive keeps whole seconds, that may mean to wait for the next one.
+    """
     page = await page_of(romeo, {"with": juliet.bare}, rsm="<max>1</max><before/>")
     if not page.results:
-        return
+        return await _now(romeo)
     stamp = text_of_stamp(page.results[0])
-    now = datetime.datetime.fromisoformat(await _now(romeo))
-    apart_s = (now - datetime.datetime.fromisoformat(stamp)).total_seconds()
+    last = datetime.datetime.fromisoformat(stamp)
+    digits = min(len(stamp.partition(".")[2].rstrip("Z")), 6)
+    if digits:
+        later = last + datetime.timedelta(microseconds=10 ** (6 - digits))
+        return later.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    apart_s = (datetime.datetime.fromisoformat(await _now(romeo)) - last).total_seconds()
     if apart_s < 1:
         await asyncio.sleep(1.05 - max(apart_s, 0))
+    return await _now(romeo)
 
 
 def text_of_stamp(result: Element) -> str:
