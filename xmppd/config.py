@@ -15,6 +15,7 @@ from xmppd.addresses import Address, parse_address
 DEFAULT_MODULES: tuple[str, ...] = (
     "rfc_6121_message",
     "rfc_6121_roster",
+    "rfc_6121_subscription",
     "xep_0030_disco",
     "xep_0049_private",
     "xep_0050_commands",
