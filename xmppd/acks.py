@@ -31,7 +31,8 @@ class Acks:
 
     Attributes:
         id: what the client names to resume; None when it did not ask for that.
-        asked_at: `handled` at the client's last <r/>, None when answered.
+        asked_at: `handled` at the client's first <r/> that is not answered, None when all are.
+        asked_last: `handled` at its last <r/>.
         is_failed: a commit failed; the stream must end without acknowledging more.
         on_progress: called when more has become durable, or it failed.
         limit, on_overflow: called when more than `limit` stanzas are unacknowledged.
@@ -41,6 +42,7 @@ class Acks:
     __slots__ = (
         "acked",
         "asked_at",
+        "asked_last",
         "durable",
         "handled",
         "id",
@@ -63,6 +65,7 @@ class Acks:
         self.handled = 0
         self.durable = 0
         self.asked_at: int | None = None
+        self.asked_last = 0
         self.is_failed = False
         self.on_progress = on_progress
         self.sent = 0
@@ -98,11 +101,21 @@ class Acks:
         if self.is_failed or (self.durable != before and self.asked_at is not None):
             self.on_progress()
 
+    def ask(self) -> None:
+        """Take the client's <r/>."""
+        self.asked_last = self.handled
+        if self.asked_at is None:
+            self.asked_at = self.handled
+
     def answer_due(self) -> int | None:
-        """Return the h to send now, if the client asked and what it had sent by then is durable; it is then answered."""
+        """Return the h to send now, None when nothing is due.
+
+        One is due when what the client had sent by its first open <r/> is durable. Were it the last one, a client that asks
+        after each stanza would get no answer as long as it is quicker than storage.
+        """
         if self.asked_at is None or self.durable < self.asked_at:
             return None
-        self.asked_at = None
+        self.asked_at = self.asked_last if self.durable < self.asked_last else None
         return self.durable % MODULO
 
     def acknowledge(self, h: int) -> list[tuple[Stanza, int]]:

@@ -21,6 +21,7 @@ from codec.limits import BEFORE_LOGIN, ReaderLimits
 from codec.stanza import IQ, Message, Presence, Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS
+from storage.interface import Commit
 from xmppd import hooks, sessions
 from xmppd.dispatch import answer_before_login
 from xmppd.errors import StanzaError, StreamError, error_reply
@@ -197,9 +198,21 @@ class ClientStream(Stream):
         return None
 
     async def _count_after(self, waiting: Coroutine[Any, Any, Any], resource: Resource) -> None:
-        commit = await waiting
-        if resource.acks is not None:
-            resource.acks.took(commit)
+        """Count a stanza that has to wait: at once, so that whoever resumes meanwhile does not send it again."""
+        if resource.acks is None:
+            await waiting
+            return
+        handled = Commit()
+        resource.acks.took(handled)
+        try:
+            commit = await waiting
+        except BaseException as error:
+            handled.finish(error)
+            raise
+        if commit is None:
+            handled.finish()
+        else:
+            commit.add_done_callback(lambda done: handled.finish(done.error))
 
     def _unbound_stanza(self, stanza: Stanza) -> Waiting | None:
         if self.host is None or not isinstance(stanza, IQ):
@@ -230,6 +243,8 @@ class ClientStream(Stream):
             if account is None:
                 raise StreamError("not-authorized", "The account was removed.")
             self.resource = await sessions.bind(account, resourcepart, self)
+            if self.connection is None:  # lost meanwhile: `lost` found no resource to end
+                await sessions.end(self.resource)
         except InvalidJID as error:
             self._answer(iq, StanzaError("bad-request", text=str(error)))
             return

@@ -8,11 +8,12 @@ modules through `hooks.stanzas_undelivered`.
 """
 
 import asyncio
-import contextlib
+import functools
 from dataclasses import dataclass
 
 from codec.element import Element
-from storage.interface import StorageError
+from codec.jid import JID
+from storage.interface import Commit
 from xmppd.acks import MODULO, Acks
 from xmppd.errors import StreamError
 from xmppd.hooks import (
@@ -32,6 +33,9 @@ NS = "urn:xmpp:sm:3"
 ERRORS_NS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 TRUE = ("true", "1")
 
+MAX_REMEMBERED = 1_000
+"""Ended resources of which we can still say how much their client had sent, some 500 bytes each."""
+
 
 @dataclass(slots=True)
 class Resumption:
@@ -41,6 +45,12 @@ class Resumption:
     max_s: int = 0
     timer: asyncio.TimerHandle | None = None
 
+    def stop_timer(self) -> None:
+        """It has a stream, or has ended."""
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
 
 class StreamManagementModule(Module, xep=198):
     """Enable, resume and acknowledge."""
@@ -48,6 +58,7 @@ class StreamManagementModule(Module, xep=198):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._by_token: dict[str, Resource] = {}
+        self._ended: dict[str, tuple[JID, Acks]] = {}
 
     @on(stream_features)
     def offer(self, event: FeaturesEvent) -> None:
@@ -68,7 +79,7 @@ class StreamManagementModule(Module, xep=198):
         token = self.host.ids.token() if resume_s else None
         resource.acks = Acks(
             token,
-            lambda: _wake(resource),
+            lambda: self._progress(resource),
             self.host.config.limits.unacknowledged_stanzas,
             lambda: self.host.spawn(self.host.shared.end_resource(resource, "policy-violation")),
         )
@@ -97,7 +108,7 @@ class StreamManagementModule(Module, xep=198):
         acks = None if stream.resource is None else stream.resource.acks
         if acks is None:
             raise StreamError("unsupported-stanza-type")
-        acks.asked_at = acks.handled
+        acks.ask()
         stream.wake()
 
     @nonza(f"{NS} a")
@@ -134,48 +145,63 @@ class StreamManagementModule(Module, xep=198):
         """The connection broke: keep the resource for as long as was promised."""
         self.host.signal(resource_hibernates, ResourceEvent(resource))
         state = resource.state(Resumption)
-        state.timer = self.host.call_later(state.max_s, lambda: self.host.spawn(self._expire(resource)))
+        state.stop_timer()
+        state.timer = self.host.call_later(state.max_s, lambda: self._expire(resource))
         return True
 
-    async def _expire(self, resource: Resource) -> None:
+    def _expire(self, resource: Resource) -> None:
         if resource.stream is None:
-            await self.host.shared.end_resource(resource, "")
+            self.host.spawn(self.host.shared.end_resource(resource, ""))
 
     @nonza(f"{NS} resume")
     async def resume(self, stream: StreamLike, element: Element) -> None:
-        """Answer <resume/> (§5): the resource goes on with this stream; what was not acknowledged is sent again."""
+        """Answer <resume/> (§5): the resource goes on with this stream; what was not acknowledged is sent again.
+
+        The answer waits until all that was taken is committed, so that its h covers it. The resource may end meanwhile, or go
+        on with another stream.
+        """
         h = _counter(element)
         if stream.resource is not None or h is None:
             stream.send_element(_failed("unexpected-request" if stream.resource is not None else "bad-request"))
             return
+        if not int(self.host.config.c2s.resume_s):
+            stream.send_element(_failed("feature-not-implemented"))
+            return
         token = element.get("previd") or ""
         resource = self._by_token.get(token)
-        if resource is None or resource.acks is None or resource.account.jid != stream.jid:
+        if resource is not None and resource.acks is not None and resource.account.jid == stream.jid:
+            self._take(resource, h)
+            self._part(resource)
+            await _settled(resource.acks)
+            if not resource.is_ended and not resource.acks.is_failed:
+                self._go_on(resource, resource.acks, stream)
+                return
+        await self._refuse(stream, token)
+
+    async def _refuse(self, stream: StreamLike, token: str) -> None:
+        """Answer that the resource is gone; where we remember how much it had sent, say that too."""
+        ended = self._ended.get(token)
+        if ended is None or ended[0] != stream.jid:
             stream.send_element(_failed("item-not-found"))
             return
-        self._take(resource, h)
+        await _settled(ended[1])
+        stream.send_element(_failed("item-not-found", ended[1].durable % MODULO))
+
+    def _part(self, resource: Resource) -> None:
+        """Close the stream that a resource still has: it goes on with another one."""
         old, resource.stream = resource.stream, None
         if old is not None:
-            self.host.signal(resource_hibernates, ResourceEvent(resource))
-            old.end("conflict", "The session was resumed on another connection.")
-        state = resource.state(Resumption)
-        if state.timer is not None:
-            state.timer.cancel()
-            state.timer = None
-        await self._answer_when_durable(stream, resource)
-
-    async def _answer_when_durable(self, stream: StreamLike, resource: Resource) -> None:
-        """Send <resumed/> once all that was taken is committed, so that its h covers it, then what was not acknowledged."""
-        acks = resource.acks
-        assert acks is not None
-        while acks.waiting and not acks.is_failed:
-            with contextlib.suppress(StorageError):
-                await acks.waiting[-1].commit
-        if not stream.is_connected:
             self._keep(resource)
-            return
+            old.end("conflict", "The session was resumed on another connection.")
+
+    def _go_on(self, resource: Resource, acks: Acks, stream: StreamLike) -> None:
+        if not stream.is_connected:
+            return  # its timer runs
+        self._part(resource)
+        resource.state(Resumption).stop_timer()
         resource.stream, stream.resource = stream, resource
         acks.r_sent_at = None
+        acks.asked_at = None
         stream.send_element(Element(f"{NS} resumed", {"previd": acks.id or "", "h": str(acks.durable % MODULO)}))
         for stanza, _ in acks.unacked:
             stream.send(stanza)
@@ -188,16 +214,31 @@ class StreamManagementModule(Module, xep=198):
         resource: Resource = event.resource
         if resource.acks is not None and resource.acks.id is not None:
             self._by_token.pop(resource.acks.id, None)
+            self._ended[resource.acks.id] = (resource.account.jid, resource.acks)
+            if len(self._ended) > MAX_REMEMBERED:
+                del self._ended[next(iter(self._ended))]
         if resource.has_state(Resumption):
-            timer = resource.state(Resumption).timer
-            if timer is not None:
-                timer.cancel()
+            resource.state(Resumption).stop_timer()
+
+    def _progress(self, resource: Resource) -> None:
+        """More has become durable: let the stream add its <a/>. Or it failed: the resource ends, its client sends it again."""
+        if resource.stream is not None:
+            resource.stream.wake()
+        elif resource.acks is not None and resource.acks.is_failed:
+            self.host.spawn(self.host.shared.end_resource(resource, ""))
 
 
-def _wake(resource: Resource) -> None:
-    """More has become durable: let the stream add its <a/>."""
-    if resource.stream is not None:
-        resource.stream.wake()
+async def _settled(acks: Acks) -> None:
+    """Return when everything that a client has sent is committed, or some of it has failed."""
+    while acks.waiting and not acks.is_failed:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        acks.waiting[0].commit.add_done_callback(functools.partial(_wake, future))
+        await future
+
+
+def _wake(future: "asyncio.Future[None]", _: Commit) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _counter(element: Element) -> int | None:
@@ -208,5 +249,6 @@ def _counter(element: Element) -> int | None:
     return int(text) if int(text) < MODULO else None
 
 
-def _failed(condition: str) -> Element:
-    return Element(f"{NS} failed", {}, (Element(f"{ERRORS_NS} {condition}"),))
+def _failed(condition: str, h: int | None = None) -> Element:
+    attrs = {} if h is None else {"h": str(h)}
+    return Element(f"{NS} failed", attrs, (Element(f"{ERRORS_NS} {condition}"),))
