@@ -7,7 +7,7 @@ Contacts on this server that are not in memory have no resource to see it or to 
 """
 
 import re
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -154,6 +154,29 @@ class PresenceModule(Module, requires=(RosterModule,)):
                 is_ours = to.domainpart in self.host.shared.hosts
                 from_ = resource.jid if resource is not None and is_ours else account.jid
                 await self.host.send(Presence(to, from_, PROBE_ID, "probe"))
+
+    async def hide(self, account: Account, matches: Callable[[JID], bool]) -> None:
+        """Look unavailable to all matching JIDs that have presence of the account, directed presence included."""
+        roster = await self._rosters.roster(account)
+        subscribers = [jid for jid in map(JID.parse, roster.subscribers()) if matches(jid)]
+        for resource in list(account.resources.values()):
+            recipients: list[JID] = list(subscribers) if resource.presence is not None else []
+            if resource.has_state(Directed):
+                targets = resource.state(Directed).targets
+                recipients += [to for to in targets if matches(to) and to.bare not in recipients]
+                resource.state(Directed).targets = {to: None for to in targets if not matches(to)}
+            await self._fan_out(Presence(None, resource.jid, None, "unavailable"), recipients, resource)
+
+    async def show(self, account: Account, matches: Callable[[JID], bool]) -> None:
+        """Send matching subscribers the presence of the account again, and ask matching contacts for theirs."""
+        roster = await self._rosters.roster(account)
+        resources = account.available()
+        for resource in resources:
+            if resource.presence is not None:
+                recipients = [jid for jid in roster.subscribers() if matches(JID.parse(jid))]
+                await self._fan_out(resource.presence, recipients, resource)
+        if resources:
+            await self.probe(account, [jid for jid in roster.subscriptions() if matches(JID.parse(jid))])
 
     # directed presence
 
