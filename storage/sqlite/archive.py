@@ -55,7 +55,7 @@ class SqliteArchiveStore(ArchiveStore):
         return await self._reader.run(lambda connection: self._query(connection, owner, query))
 
     async def has(self, owner: str, id_: int) -> bool:
-        return self._reader.row(f"SELECT 1 {_VISIBLE} AND id = ?", (owner, id_)) is not None
+        return 0 <= id_ <= LAST_ID and self._reader.row(f"SELECT 1 {_VISIBLE} AND id = ?", (owner, id_)) is not None
 
     async def bounds(self, owner: str) -> tuple[int, int] | None:
         first = f"SELECT id {_VISIBLE} ORDER BY id LIMIT 1"
@@ -65,12 +65,14 @@ class SqliteArchiveStore(ArchiveStore):
 
     async def pending(self, owner: str, after_id: int, limit: int) -> list[ArchivedMessage]:
         def read(connection: sqlite3.Connection) -> list[ArchivedMessage]:
-            return self._messages(connection, self._listed(connection, _PENDING, (owner, after_id, limit)))
+            return self._messages(
+                connection, self._listed(connection, _PENDING, (owner, min(after_id, LAST_ID), limit))
+            )
 
         return await self._reader.run(read)
 
     async def recent_marks(self, owner: str, since_id: int, limit: int) -> dict[int, int]:
-        text = await self._reader.run(lambda c: c.execute(_MARKS, (owner, since_id, limit)).fetchone()[0])
+        text = await self._reader.run(lambda c: c.execute(_MARKS, (owner, min(since_id, LAST_ID), limit)).fetchone()[0])
         return dict(sorted(json.loads(text), key=lambda pair: pair[1]))
 
     def replace_stanza(self, id_: int, stanza: bytes) -> Commit:
@@ -86,15 +88,15 @@ class SqliteArchiveStore(ArchiveStore):
         numbers = self._numbers.fetch(connection, [owner] if query.peer is None else [owner, query.peer])
         if None in numbers:  # nobody's message: no need to look through a history for it
             return ArchivePage(total=0 if query.want_total else None)
-        low, high = query.start_id or 0, LAST_ID if query.end_id is None else min(query.end_id, LAST_ID)
-        total = None
-        if query.want_total:
-            where, params = _range(query, numbers, low, high)
-            (total,) = connection.execute(f"SELECT count(*) {where}", params).fetchone()
+        low = max(query.start_id or 0, 0)
+        high = LAST_ID if query.end_id is None else min(query.end_id, LAST_ID)
+        total = self._count(connection, query, numbers, low, high) if query.want_total else None
         if query.after_id is not None:
             low = max(low, query.after_id + 1)
         if query.before_id is not None:
             high = min(high, query.before_id - 1)
+        if low > high:
+            return ArchivePage(total=total)
         where, params = _range(query, numbers, low, high)
         order = "ORDER BY id DESC" if query.newest_first else "ORDER BY id"
         listed = self._listed(connection, f"{where} {order}", (*params, query.limit + 1))
@@ -102,6 +104,14 @@ class SqliteArchiveStore(ArchiveStore):
         if not is_last:
             del listed[0 if query.newest_first else -1]
         return ArchivePage(self._messages(connection, listed), is_last, total)
+
+    def _count(
+        self, connection: sqlite3.Connection, query: ArchiveQuery, numbers: list[int], low: int, high: int
+    ) -> int:
+        if low > high:
+            return 0
+        where, params = _range(query, numbers, low, high)
+        return int(connection.execute(f"SELECT count(*) {where}", params).fetchone()[0])
 
     def _listed(self, connection: sqlite3.Connection, source: str, params: tuple[Any, ...]) -> list[list[Any]]:
         """Return [id, flags, peer, resource] of the rows, ascending."""

@@ -11,7 +11,7 @@ from storage.interface import Backend, Commit, StorageError
 from storage.sqlite.accounts import SqliteAccountStore, delete_account
 from storage.sqlite.archive import SqliteArchiveStore
 from storage.sqlite.connect import OwnerLock, connect, explain
-from storage.sqlite.keyval import SqliteKeyValStore
+from storage.sqlite.keyval import SqliteKeyValStore, value_rows
 from storage.sqlite.map import SqliteMapStore
 from storage.sqlite.reader import Reader
 from storage.sqlite.removal import erase_steps, history_end
@@ -55,11 +55,13 @@ class SqliteBackend(Backend):
         self._loop = loop
         self._on_commit = on_commit
         self._lock: OwnerLock | None = None
+        self._is_open = False
+        self._value_rows = value_rows()
 
     @property
     def is_full(self) -> bool:
         """Whether writes are refused at present because there is no room; it ends by itself."""
-        return self._writer.is_full
+        return self._is_open and self._writer.is_full
 
     async def open(self) -> None:
         try:
@@ -72,6 +74,9 @@ class SqliteBackend(Backend):
             raise
 
     async def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         await self._writer.close()
         self._reader.close()
         self._release()
@@ -80,7 +85,7 @@ class SqliteBackend(Backend):
         await self._writer.flush()
 
     def keyval(self, name: str) -> SqliteKeyValStore:
-        return SqliteKeyValStore(self._writer, self._reader, name)
+        return SqliteKeyValStore(self._writer, self._reader, self._value_rows, name)
 
     def map(self, name: str) -> SqliteMapStore:
         return SqliteMapStore(self._writer, self._reader, name)
@@ -129,6 +134,7 @@ class SqliteBackend(Backend):
         self.accounts = SqliteAccountStore(writer, reader)
         self.archive = SqliteArchiveStore(writer, reader, last_id)
         self.work = SqliteWorkQueue(writer, reader)
+        self._is_open = True
 
     def _release(self) -> None:
         if self._lock is not None:

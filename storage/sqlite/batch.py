@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 from storage.interface import ArchiveCopy, Commit, StorageError
+from storage.sqlite.rows import ManyRows
 
 Row = tuple[int, bytes, Collection[ArchiveCopy], Commit | None]
 """One append: id, stanza, copies, and its own commit if it has one (None: the batch's)."""
@@ -34,6 +36,20 @@ class Op:
             self.rest = self.run(connection)
         except StorageError as error:
             self.error = error
+
+
+class Puts(Op):
+    """Values for keys, written one after another in few steps: many accounts' cursors move in one batch."""
+
+    __slots__ = ("params", "rows")
+
+    def __init__(self, rows: ManyRows) -> None:
+        super().__init__(self._insert)
+        self.params: list[Any] = []
+        self.rows = rows
+
+    def _insert(self, connection: sqlite3.Connection) -> None:
+        self.rows.insert(connection, self.params)
 
 
 class Segment:
@@ -76,6 +92,16 @@ class Batch:
             segment = Segment()
             self.segments.append(segment)
             self.rows = segment.rows
+
+    def put(self, rows: ManyRows, params: tuple[Any, ...]) -> Commit:
+        """Add one row to be written with those that were put just before, if any."""
+        ops = self.segments[-1].ops
+        last = ops[-1] if ops else None
+        if not isinstance(last, Puts) or last.rows is not rows:
+            last = Puts(rows)
+            ops.append(last)
+        last.params += params
+        return last.commit
 
     def take_ops(self) -> list[Op]:
         """Take out all but the appends."""

@@ -15,9 +15,11 @@ import queue
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from storage.interface import Commit, StorageClosed, StorageError, StorageFull
 from storage.sqlite.batch import Batch, Op, Row, Run
+from storage.sqlite.rows import ManyRows
 from storage.sqlite.thread import WriterThread
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
@@ -84,6 +86,17 @@ class Writer:
         op = Op(run)
         batch.add(op, is_barrier)
         return op.commit
+
+    def put(self, rows: ManyRows, params: tuple[Any, ...]) -> Commit:
+        """Add one row for `rows`, written together with those beside it; it must be one that SQLite can hold.
+
+        Raises:
+            StorageFull, StorageClosed: it was not taken.
+        """
+        batch = self._open
+        if batch is None or self._refusal is not None:
+            batch = self._begin()
+        return batch.put(rows, params)
 
     def submit_freeing(self, steps: Callable[[sqlite3.Connection], Iterator[None]]) -> Commit:
         """Add a long write of the archive that makes room: when there is none, it is taken all the same and done by itself."""
