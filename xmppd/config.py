@@ -14,6 +14,7 @@ from xmppd.addresses import Address, parse_address
 
 DEFAULT_MODULES: tuple[str, ...] = (
     "rfc_6121_message",
+    "rfc_6121_presence",
     "rfc_6121_roster",
     "rfc_6121_subscription",
     "xep_0030_disco",
@@ -22,9 +23,11 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0054_vcard",
     "xep_0077_register",
     "xep_0092_version",
+    "xep_0115_caps",
     "xep_0133_admin",
     "xep_0157_contacts",
     "xep_0160_offline",
+    "xep_0191_blocking",
     "xep_0198_sm",
     "xep_0199_ping",
     "xep_0202_time",
