@@ -134,10 +134,16 @@ class RecipientsEvent:
 
 @dataclass(slots=True)
 class HistoryEvent:
-    """A page of its account's history was sent to a resource; `ids`: the archive ids on it, ascending."""
+    """A page of its account's history was sent to a resource.
+
+    Attributes:
+        ids: the archive ids on it, ascending.
+        known_id: the resource asked for what comes after this id, in the whole history: it has everything up to it. 0: it did not.
+    """
 
     resource: Any
     ids: list[int]
+    known_id: int = 0
 
 
 @dataclass(slots=True)

@@ -92,6 +92,15 @@ class Delivery:
             return
         self.advance()
 
+    def know(self, id_: int) -> None:
+        """A resource says that it has everything up to an id of its history."""
+        if id_ > self.cursor:
+            self.cursor = id_
+            self.top = max(self.top, id_)
+            self.outstanding = {
+                other: on_the_way for other, on_the_way in self.outstanding.items() if on_the_way or other > id_
+            }
+
     def advance(self) -> None:
         """Move the cursor up to the first id that has not reached anybody."""
         cursor = next(iter(self.outstanding)) - 1 if self.outstanding else self.top
@@ -160,8 +169,11 @@ class OfflineModule(
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
         if delivery is None:
-            event.resource.state(Given).ids.extend(event.ids[:MAX_GIVEN])
+            given = event.resource.state(Given)
+            given.known_id = max(given.known_id, event.known_id)
+            given.ids.extend(event.ids[: MAX_GIVEN - len(given.ids)])
             return
+        delivery.know(event.known_id)
         for id_ in event.ids:
             if id_ > delivery.cursor and not delivery.outstanding.get(id_, False):
                 delivery.confirm(id_)
@@ -183,6 +195,7 @@ class OfflineModule(
             delivery = await resource.account.load_part(Delivery)
             if resource.has_state(Given):
                 given = resource.state(Given)
+                delivery.know(given.known_id)
                 for id_ in given.ids:
                     if id_ > delivery.cursor:
                         delivery.confirm(id_)
@@ -306,8 +319,9 @@ class OfflineModule(
 
 @dataclass(slots=True)
 class Given:
-    """Ids that a resource has read from its history before it became available for the first time."""
+    """What a resource has of its history before it becomes available for the first time: everything up to an id, and some above it."""
 
+    known_id: int = 0
     ids: list[int] = field(default_factory=list)
 
 
