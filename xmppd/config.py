@@ -111,7 +111,9 @@ class TLSConfig(Section):
 
     certificate: OptionalPath = Field(None, description="PEM file for all domains: the certificate and its chain.")
     key: OptionalPath = Field(None, description="PEM file: its private key; it may be in the certificate's file.")
-    ca_file: OptionalPath = Field(None, description="PEM file of authorities to trust instead of the system's.")
+    ca_file: OptionalPath = Field(
+        None, description="PEM file of authorities to trust instead of the system's; so far only `xmppd check` asks."
+    )
     domains: dict[Domain, CertificateConfig] = Field(
         default_factory=dict, description='Other files for one domain: tls.domains."example.org".certificate and .key.'
     )
@@ -182,7 +184,6 @@ class LimitsConfig(Section):
     roster_items: Positive = Field(10_000, description="Contacts of one account.")
     blocked_jids: Positive = Field(10_000, description="Entries in one account's block list (XEP-0191).")
     private_elements: Positive = Field(500, description="Private elements of one account (XEP-0049).")
-    cached_accounts: Positive = Field(1_000, description="Accounts without a resource whose data stays in memory.")
 
 
 class ScramConfig(Section):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from storage.interface import StorageError
 from xmppd.addresses import Address
 from xmppd.certificates import SUBDOMAINS, dns_name
+from xmppd.cli.trust import why_not_trusted
 from xmppd.config import Config
 from xmppd.control import ControlError, NotRunning, ask
 from xmppd.storage_url import open_backend
@@ -73,7 +74,10 @@ def certificates(config: Config) -> Iterator[Finding]:
         yield Finding("certificate", "fault", str(error))
         return
     for domain in config.server.domains:
-        yield _certificate(domain, store.info(domain), store.days_left(domain))
+        found = _certificate(domain, store.info(domain), store.days_left(domain))
+        yield found
+        if found.state != "fault":
+            yield _trust(domain, store, config.tls.ca_file)
 
 
 def _certificate(domain: str, info: CertificateInfo, days_left: int) -> Finding:
@@ -85,6 +89,18 @@ def _certificate(domain: str, info: CertificateInfo, days_left: int) -> Finding:
     missing = [name for name in (f"{sub}.{dns_name(domain)}" for sub in SUBDOMAINS) if not covers(info.names, name)]
     also = f"; it does not name {', '.join(missing)}" if missing else ""
     return Finding(about, "ok", f"{info.path}, {days_left} days left{also}")
+
+
+def _trust(domain: str, store: TlsStore, ca_file: Path | None) -> Finding:
+    about = f"trust in {domain}"
+    whose = "this system" if ca_file is None else str(ca_file)
+    try:
+        reason = why_not_trusted(store.context_for(domain), domain, ca_file)
+    except OSError as error:
+        return Finding(about, "fault", f"tls.ca_file: {ca_file}: {error.strerror or error}")
+    if reason is None:
+        return Finding(about, "ok", f"the certificate comes from an authority that {whose} knows")
+    return Finding(about, "warning", f"clients will ask, or refuse: {reason} (by the authorities of {whose})")
 
 
 def covers(names: tuple[str, ...], wanted: str) -> bool:

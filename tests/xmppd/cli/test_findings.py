@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ca import make_test_ca
 from xmppd.addresses import Address
 from xmppd.certificates import make_self_signed
 from xmppd.cli import findings
@@ -57,28 +58,44 @@ def test_no_certificate_is_a_warning(tmp_path):
 
 
 def test_a_sound_certificate_shows_its_days(tmp_path):
-    (found,) = findings.certificates(with_certificate(tmp_path, "a.example"))
+    found, *_ = findings.certificates(with_certificate(tmp_path, "a.example"))
     assert found.state == "ok"
     assert "99 days left" in found.detail
     assert "does not name" not in found.detail
 
 
 def test_a_certificate_of_another_name_is_a_fault(tmp_path):
-    (found,) = findings.certificates(with_certificate(tmp_path, "b.example"))
+    found, *_ = findings.certificates(with_certificate(tmp_path, "b.example"))
     assert found.state == "fault"
     assert "is for b.example" in found.detail
 
 
 def test_a_certificate_near_its_end_is_a_warning(tmp_path):
-    (found,) = findings.certificates(with_certificate(tmp_path, "a.example", days=10))
+    found, *_ = findings.certificates(with_certificate(tmp_path, "a.example", days=10))
     assert found.state == "warning"
     assert "9 days" in found.detail
 
 
 def test_a_certificate_past_its_end_is_a_fault(tmp_path):
-    (found,) = findings.certificates(with_certificate(tmp_path, "a.example", days=10, age_days=20))
+    found, *_ = findings.certificates(with_certificate(tmp_path, "a.example", days=10, age_days=20))
     assert found.state == "fault"
     assert "expired" in found.detail
+
+
+def test_a_certificate_that_clients_do_not_trust_is_a_warning(tmp_path):
+    _, found = findings.certificates(with_certificate(tmp_path, "a.example"))
+    assert (found.about, found.state) == ("trust in a.example", "warning")
+    assert "self-signed" in found.detail
+
+
+def test_an_authority_of_our_own_is_trusted(tmp_path):
+    authority = make_test_ca(tmp_path)
+    leaf = authority.sign(["a.example"], file_name="leaf")
+    files = {"certificate": str(leaf.certificate), "key": str(leaf.key), "ca_file": str(authority.path)}
+    _, found = findings.certificates(config(tmp_path, server={"domains": "a.example"}, tls=files))
+    assert found.state == "ok"
+    _, found = findings.certificates(config(tmp_path, server={"domains": "a.example"}, tls=files | {"ca_file": "nope"}))
+    assert found.state == "fault"
 
 
 def test_a_missing_certificate_is_a_fault_that_names_the_file(tmp_path):
