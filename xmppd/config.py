@@ -17,6 +17,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "rfc_6121_presence",
     "rfc_6121_roster",
     "rfc_6121_subscription",
+    "xep_0012_last_activity",
     "xep_0030_disco",
     "xep_0049_private",
     "xep_0050_commands",
