@@ -161,7 +161,6 @@ async def test_a_thousand_half_open_handshakes_cost_little_and_end(
         ("<message><![CDATA[", ""),
         ("<query xmlns='urn:example:unknown'/>", "unsupported-stanza-type"),
         ("<stanza/>", "unsupported-stanza-type"),
-        ("words between stanzas", "bad-format|not-well-formed|invalid-xml"),
         ("<message>" + "<a>" * 1_000, "policy-violation"),
         ("<message><body>" + "x" * 300_000, "policy-violation"),
         ("<message from='juliet@localhost/x' to='s0@localhost'/>", "invalid-from"),
@@ -180,6 +179,12 @@ async def test_after_login_bad_input_ends_that_stream(
     else:  # allowed so far: it goes on
         guest.send_bytes(b"]]></message>")
         await guest.ping()
+
+
+async def test_words_between_stanzas_are_passed_over(enter: Enter, bystander: Bystander) -> None:
+    guest = await enter()
+    guest.send_bytes(b"words between stanzas")
+    await guest.ping()
 
 
 async def test_a_character_cut_between_reads_arrives_whole(enter: Enter) -> None:
@@ -259,17 +264,18 @@ async def test_a_request_without_id_or_payload_is_bad(enter: Enter, bystander: B
     two = "<ping xmlns='urn:xmpp:ping'/><ping xmlns='urn:xmpp:ping'/>"
     guest.send_bytes(f"<iq type='{kind}' id='two' to='localhost'>{two}</iq>".encode())
     assert await guest.wait_error("two") == "bad-request"
-    guest.send_bytes(f"<iq type='{kind}x' id='odd' to='localhost'>{two[:32]}</iq>".encode())
+    guest.send_bytes(f"<iq type='{kind}x' id='odd' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>".encode())
     assert await guest.wait_error("odd") == "bad-request"
 
 
 async def test_made_up_names_leave_no_memory_behind(server: Target, enter: Enter, bystander: Bystander) -> None:
     guest = await enter()
-    await send_names(guest, 0, 5_000)
-    before = memory_bytes(server.pid)
-    for start in range(5_000, 105_000, 5_000):
+    for start in range(0, 600_000, 5_000):  # the allocator's arenas fill up first, with what can be used again
         await send_names(guest, start, start + 5_000)
-    assert memory_bytes(server.pid) - before < 8 * MIB
+    before = memory_bytes(server.pid)
+    for start in range(600_000, 1_200_000, 5_000):
+        await send_names(guest, start, start + 5_000)
+    assert memory_bytes(server.pid) - before < 32 * MIB  # kept for good they would take 130
 
 
 async def send_names(guest: Guest, first: int, last: int) -> None:
