@@ -154,6 +154,22 @@ async def test_contacts_elsewhere_get_probes_and_presence(world: World) -> None:
     await romeo.expect_nothing()
 
 
+async def test_friends_on_two_hosts_of_this_server_see_each_other(make_world: MakeWorld) -> None:
+    names = ("rfc_6121_roster", "rfc_6121_subscription", "rfc_6121_presence")
+    world = await make_world(*names, domains=("example.org", "example.net"))
+    romeo = await world.client(f"{ROMEO}/orchard", presence="<presence/>")
+    juliet = await world.client("juliet@example.net/balcony", presence="<presence/>")
+    await romeo.send("<presence type='subscribe' to='juliet@example.net'/>")
+    await juliet.send(f"<presence type='subscribed' to='{ROMEO}'/>", f"<presence type='subscribe' to='{ROMEO}'/>")
+    await romeo.send("<presence type='subscribed' to='juliet@example.net'/>")
+    await romeo.drain()
+    await juliet.drain()
+    again = await world.client("juliet@example.net/garden")
+    await again.send("<presence/>")
+    assert brief(await again.drain()) == [(again.jid, ""), (juliet.jid, ""), (romeo.jid, "")]
+    assert brief(await romeo.drain()) == [(again.jid, "")]
+
+
 async def test_who_may_not_be_dealt_with_is_left_out(world: World) -> None:
     await relate(world, ROMEO, "nurse@capulet.example", BOTH)
 
