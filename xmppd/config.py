@@ -230,7 +230,10 @@ class ArchiveConfig(Section):
 class HTTPConfig(Section):
     """[http]"""
 
-    listen: Addresses = Field(("127.0.0.1:5280",), description="Addresses of /metrics, /health and /ready.")
+    listen: Addresses = Field(
+        ("127.0.0.1:5280",),
+        description="Addresses of the page that shows how it is, with /metrics, /health and /ready.",
+    )
 
 
 class LogConfig(Section):

@@ -48,7 +48,7 @@ def greeting(domains: Sequence[str], addresses: Mapping[str, Sequence[Address]])
         lines.append(f"  or, TLS from start   {', '.join(map(str, found))}")
     lines.append(f"  add an account       {_command()} account add NAME@{domains[0]}")
     if found := addresses.get("http"):
-        lines.append(f"  health               http://{found[0]}/health  (and /ready, /metrics)")
+        lines.append(f"  how it is            http://{found[0]}/  (for machines: /health, /ready, /metrics)")
     lines += ["  stop                 Ctrl-C", ""]
     return "\n".join(lines)
 

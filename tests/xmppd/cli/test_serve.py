@@ -82,5 +82,5 @@ def test_the_greeting_names_what_is_there():
     addresses = {"c2s": [Address("::", 5222)], "direct_tls": [], "http": [Address("127.0.0.1", 5280)]}
     text = greeting(["example.org"], addresses)
     assert "[::]:5222" in text
-    assert "http://127.0.0.1:5280/health" in text
+    assert "http://127.0.0.1:5280/ " in text
     assert "TLS from start" not in text

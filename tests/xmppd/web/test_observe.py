@@ -58,7 +58,25 @@ async def test_a_draining_server_is_healthy_but_not_ready(pages):
         assert answer.status == 503
 
 
-async def test_other_paths_are_not_found(pages):
+async def test_people_see_counts_and_that_all_is_well(pages):
     get, _, _ = pages
     async with get("/") as answer:
+        assert answer.content_type == "text/html"
+        text = await answer.text()
+    assert "All is well." in text
+    assert "<td>sessions</td><td>5</td>" in text
+
+
+async def test_people_see_faults_as_text(pages):
+    get, unhealthy, _ = pages
+    unhealthy.append("<b>no room</b>")
+    async with get("/") as answer:
+        text = await answer.text()
+    assert "&lt;b&gt;no room" in text
+    assert "All is well." not in text
+
+
+async def test_other_paths_are_not_found(pages):
+    get, _, _ = pages
+    async with get("/nothing") as answer:
         assert answer.status == 404
