@@ -11,6 +11,17 @@ from xml.parsers import expat
 
 from codec.limits import ReaderLimits
 
+_HANDLERS = (
+    "StartElementHandler",
+    "EndElementHandler",
+    "StartNamespaceDeclHandler",
+    "XmlDeclHandler",
+    "StartDoctypeDeclHandler",
+    "CommentHandler",
+    "ProcessingInstructionHandler",
+    "EntityDeclHandler",
+)
+
 
 class Refused(Exception):
     """Raised inside a handler of Expat to stop it: `condition` is the stream error."""
@@ -32,8 +43,8 @@ class Target(Protocol):
     def on_child(self, name: str, attrs: dict[str, str], tags: list[str], start_at: int, end_at: int) -> None:
         """A direct child of the stream is complete: `end_at` is where its end tag begins, or where its only tag ends."""
 
-    def on_close(self) -> None:
-        """The stream's end tag was read."""
+    def on_close(self, at: int) -> None:
+        """The stream's end tag, which begins at that position, was read."""
 
 
 class Parser:
@@ -52,7 +63,8 @@ class Parser:
         self.target: Target | None = None
         self.fed_bytes = 0
         self.is_primed = False
-        self.expat = expat.ParserCreate("UTF-8", " ")
+        # no dictionary of names: it would double what made-up ones cost, and looking up takes longer than it saves
+        self.expat = expat.ParserCreate("UTF-8", " ", None)
         if hasattr(self.expat, "SetReparseDeferralEnabled"):
             self.expat.SetReparseDeferralEnabled(False)
         _install_handlers(self, self.expat)
@@ -61,6 +73,12 @@ class Parser:
         """Read a header that is known, and tell nobody."""
         self.expat.Parse(header, False)
         self.fed_bytes = len(header)
+
+    def close(self) -> None:
+        """Let go of the handlers, which hold the parser that holds them: it is freed at once, not when garbage is collected."""
+        self.target = None
+        for name in _HANDLERS:
+            setattr(self.expat, name, None)
 
 
 class ParserPool:
@@ -71,8 +89,8 @@ class ParserPool:
     """
 
     MAX_IDLE = 8
-    RETIRE_AFTER_BYTES = 262_144
-    """So much of made-up names costs about as much memory again, at most, for each idle parser."""
+    RETIRE_AFTER_BYTES = 65_536
+    """So much of made-up names costs 0.8 MB of memory; a new parser after each 65,536 bytes costs nothing that can be measured."""
 
     __slots__ = ("_header", "_idle")
 
@@ -93,6 +111,13 @@ class ParserPool:
         parser.target = None
         if parser.fed_bytes < self.RETIRE_AFTER_BYTES and len(self._idle) < self.MAX_IDLE:
             self._idle.append(parser)
+        else:
+            parser.close()
+
+    def close(self) -> None:
+        """Let go of the idle parsers; new ones are made when somebody asks."""
+        while self._idle:
+            self._idle.pop().close()
 
 
 def _install_handlers(owner: Parser, parser: expat.XMLParserType) -> None:
@@ -109,8 +134,6 @@ def _install_handlers(owner: Parser, parser: expat.XMLParserType) -> None:
     def start(name: str, attrs: dict[str, str]) -> None:
         nonlocal depth, start_at, child_name, child_attrs, tags, limits, max_attributes
         depth += 1
-        if len(attrs) > max_attributes:
-            raise Refused("policy-violation", "Too many attributes.")
         if depth > 3:
             if depth - 1 > limits.depth:
                 raise Refused("policy-violation", "Elements are nested too deep.")
@@ -123,13 +146,14 @@ def _install_handlers(owner: Parser, parser: expat.XMLParserType) -> None:
             child_name, child_attrs, tags = name, attrs, []
             limits = owner.target.limits  # type: ignore[union-attr]
             max_attributes = limits.attributes
-            if len(attrs) > max_attributes:
-                raise Refused("policy-violation", "Too many attributes.")
         else:
             parser.StartNamespaceDeclHandler = None
             owner.is_primed = True
             if owner.target is not None:
                 owner.target.on_header(name, attrs, prefixes, parser.CurrentByteIndex)
+            return
+        if len(attrs) > max_attributes:
+            raise Refused("policy-violation", "Too many attributes.")
 
     def end(name: str) -> None:
         nonlocal depth
@@ -137,7 +161,7 @@ def _install_handlers(owner: Parser, parser: expat.XMLParserType) -> None:
         if depth == 1:
             owner.target.on_child(child_name, child_attrs, tags, start_at, parser.CurrentByteIndex)  # type: ignore[union-attr]
         elif depth == 0:
-            owner.target.on_close()  # type: ignore[union-attr]
+            owner.target.on_close(parser.CurrentByteIndex)  # type: ignore[union-attr]
 
     def declared(prefix: str | None, uri: str) -> None:
         prefixes[prefix] = uri or ""

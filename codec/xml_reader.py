@@ -9,13 +9,14 @@ What else is worth knowing:
   keeps one of its own, which `sleep()` drops.
 * Expat before 2.6, and later ones with their reparse deferral off, read an unfinished tag from its start at every call. So a
   tag that comes in small pieces is held back until its ">" is there, and the bytes read again are counted.
+* Expat guesses UTF-16 from the first bytes, whatever it is told: a header that holds a NUL is no UTF-8.
 * A header with unusual prefixes puts the stream on a slower path that writes each payload anew with its own declarations.
 """
 
 import re
 from xml.parsers import expat
 
-from codec.element import Element, parse_element
+from codec.element import Element, escape_text, parse_element
 from codec.events import BadStanza, Event, StreamBroken, StreamClosed, StreamOpened
 from codec.jid import JID, InvalidJID
 from codec.limits import HEADER_BYTES, ReaderLimits
@@ -27,7 +28,10 @@ STREAMS_NS = "http://etherx.jabber.org/streams"
 _KINDS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq": IQ}
 _START_TAG = re.compile(rb"<[^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*>")
 _ATTRIBUTE = re.compile(rb"([^\s=<>/\"']+)\s*=\s*(\"[^\"]*\"|'[^']*')")
+_ROOT_NAME = re.compile(rb"<([^\s/>]+)")
 _ENVELOPE = frozenset((b"to", b"from", b"id", b"type", b"xml:lang", b"xmlns"))
+_ENVELOPE_KEYS = frozenset(("to", "from", "id", "type", XML_LANG))
+_SPACE = b" \t\r\n"
 USUAL_HEADERS = {
     ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'>".encode()
     for ns in ("jabber:client", "jabber:server")
@@ -102,15 +106,27 @@ class XmlReader:
         self._next_child_at = 0
         self._events: list[Event] = _NONE
 
+    def _drop_parser(self) -> None:
+        """Let go of the parser, and free it."""
+        parser = self._parser
+        self._forget()
+        if parser is not None:
+            parser.close()
+
     def restart(self) -> None:
         """Expect a new stream header (RFC 6120 §4.3.3: after TLS and SASL). Bytes not yet read as events are dropped."""
         self._prime = None
-        self._forget()
+        self._drop_parser()
+
+    def close(self) -> None:
+        """Read no more; what is half-read is dropped."""
+        self._broken = True
+        self._drop_parser()
 
     def sleep(self) -> bool:
         """Drop a parser of our own if nothing is half-read; return whether we hold none now."""
         if self._parser is not None and self._prime is not None and not self._buffer:
-            self._forget()
+            self._drop_parser()
         return self._parser is None
 
     @property
@@ -134,7 +150,7 @@ class XmlReader:
             return []
         parser = self._parser
         if parser is None:
-            if self._prime is not None and data.isspace():
+            if data[0] <= 0x20 and self._prime is not None and not data.strip(_SPACE):
                 return []  # a whitespace keepalive needs no parser
             parser = self._borrow()
         if self._buffer:
@@ -164,15 +180,14 @@ class XmlReader:
             parser.expat.Parse(data, False)
         except _Closed:
             events = self._events
-            self._forget()
-            self._broken = True
+            self.close()
             return events
         except Refused as refused:
             return self._break(refused.condition, refused.text)
         except expat.ExpatError as error:
             return self._break(_condition_of(error.code))
-        except UnicodeError:
-            return self._break("not-well-formed")
+        except ValueError:
+            return self._break("not-well-formed")  # a name or namespace that cannot be written again
         events, self._events = self._events, _NONE
         return self._tidy(parser, events)
 
@@ -182,31 +197,42 @@ class XmlReader:
         if consumed:
             self._buffer = self._buffer[consumed:]
             self._base = self._next_child_at
-        if not self._buffer:
+        if self._prime is not None and self._buffer and self._buffer[0] != 0x3C:
+            self._skip_space()
+        buffer = self._buffer
+        if not buffer:
             self._let_go(parser)
             return events
+        if self._prime is not None and buffer[0] != 0x3C:
+            return self._break("bad-format", "Text between stanzas.", events)
+        if consumed and self._fed > ParserPool.RETIRE_AFTER_BYTES:
+            self._drop_parser()
+            return [*events, *self.feed(bytes(buffer))]  # a peer that is always half-way through a stanza
         token_at = parser.expat.CurrentByteIndex
         if token_at != self._token_at:
             self._token_at, self._rescanned = max(token_at, self._base), 0
         unread = self._fed - self._token_at
         if unread > _HOLD_BACK_FROM_BYTES:
             self._rescanned += unread
-        if len(self._buffer) > self._limit_bytes():
+        if len(buffer) > self._limit_bytes():
             return self._break("policy-violation", "This stanza is larger than the server allows.", events)
         if self._rescanned > self.limits.rescan_bytes:
             return self._break("policy-violation", "A tag came in too many small pieces.", events)
-        tail = self._buffer[self._token_at - self._base : self._token_at - self._base + 3]
+        tail = buffer[self._token_at - self._base : self._token_at - self._base + 3]
         if (tail[:2] == b"<?" and (self._prime is not None or self._token_at)) or tail in (b"<!-", b"<!D"):
             return self._break("restricted-xml", None, events)
-        if self._prime is not None and self._buffer.isspace():
-            self._buffer = b""
-            self._let_go(parser)
         return events
+
+    def _skip_space(self) -> None:
+        """Drop white space between stanzas; it belongs to none."""
+        size = len(self._buffer)
+        self._buffer = self._buffer.lstrip(_SPACE)
+        self._base += size - len(self._buffer)
+        self._next_child_at = self._base
 
     def _break(self, condition: str, text: str | None = None, events: list[Event] | None = None) -> list[Event]:
         before = self._events if events is None else events
-        self._forget()
-        self._broken = True
+        self.close()
         return [*before, StreamBroken(condition, text)]
 
     # the parser, and what it tells
@@ -231,11 +257,14 @@ class XmlReader:
             parser.fed_bytes = self._fed
             self._forget()
             self._pool.give(parser)
+        elif self._fed > ParserPool.RETIRE_AFTER_BYTES:
+            self._drop_parser()
         else:
             self._base = self._next_child_at = self._token_at = self._fed
 
-    def on_close(self) -> None:
+    def on_close(self, at: int) -> None:
         """The stream's end tag was read; nothing may follow."""
+        self._check_between(at)
         self._events.append(StreamClosed())
         raise _Closed
 
@@ -244,6 +273,12 @@ class XmlReader:
         if name != f"{STREAMS_NS} stream":
             local = name.rpartition(" ")[2]
             raise Refused("invalid-namespace" if local == "stream" else "bad-format")
+        if b"\0" in self._buffer:
+            raise Refused("unsupported-encoding")
+        match = _START_TAG.match(self._buffer, at - self._base)
+        assert match is not None, "Expat accepted it as a tag"
+        if match.end() > HEADER_BYTES or len(prefixes) > self.limits.attributes:
+            raise Refused("policy-violation", "This stream header is larger than the server allows.")
         default = prefixes.get(None)
         others = {prefix: uri for prefix, uri in prefixes.items() if prefix not in (None, "stream", "xml")}
         usual = default == self._content_ns and prefixes.get("stream", STREAMS_NS) == STREAMS_NS
@@ -257,19 +292,23 @@ class XmlReader:
             every = "".join(
                 f" xmlns{':' + prefix if prefix else ''}='{escape_attribute(uri)}'" for prefix, uri in prefixes.items()
             )
-            self._prime = f"<xmppd:stream xmlns:xmppd='{STREAMS_NS}'{every}>".encode()
+            # the peer's own name for it, which its end tag will have too
+            self._prime = b"<%b%b>" % (_name_of(match.group()), every.encode())
         self._events.append(
             StreamOpened(attrs.get("to"), attrs.get("from"), attrs.get("id"), attrs.get("version"), attrs.get(XML_LANG))
         )
-        match = _START_TAG.match(self._buffer, at - self._base)
-        assert match is not None, "Expat accepted it as a tag"
         self._next_child_at = self._base + match.end()
+
+    def _check_between(self, at: int) -> None:
+        """Refuse anything but white space between the last child of the stream and a position."""
+        if at != self._next_child_at and self._buffer[self._next_child_at - self._base : at - self._base].strip(_SPACE):
+            raise Refused("bad-format", "Text between stanzas.")
 
     def on_child(self, name: str, attrs: dict[str, str], tags: list[str], start_at: int, end_at: int) -> None:
         """A direct child of the stream is complete: `end_at` is where its end tag begins, or where its only tag ends."""
+        if start_at != self._next_child_at:
+            self._check_between(start_at)
         start, buffer = start_at - self._base, self._buffer
-        if start_at != self._next_child_at and buffer[self._next_child_at - self._base : start].strip():
-            raise Refused("bad-format", "Text between stanzas.")
         match = _START_TAG.match(buffer, start)
         assert match is not None, "Expat accepted it as a tag"
         inner_at = match.end()
@@ -284,37 +323,36 @@ class XmlReader:
         self._next_child_at = self._base + end
         ns, _, local = name.rpartition(" ")
         if ns == self._content_ns and local in _KINDS:
-            self._stanza(local, attrs, tags, inner, match.group())
-        elif inner or match.group().count(b":") or self._scope is None:
+            start_tag = match.group()
+            scope = self._scope
+            if scope is None or not start_tag.startswith(local.encode(), 1) or start_tag[1 + len(local)] == 0x3A:
+                inner, scope = self._written_anew(bytes(buffer[start:end])), b""
+            elif scope or b"xmlns:" in start_tag or not _ENVELOPE_KEYS.issuperset(attrs):
+                scope = _needed_scope(scope, start_tag, inner)
+            self._stanza(_KINDS[local], attrs, tuple(tags), inner, scope)
+        elif inner:
             self._events.append(self._element(bytes(buffer[start:end])))
         else:
             self._events.append(Element(name, attrs, ()))
 
     def _element(self, raw: bytes) -> Element:
-        """Read a child of the stream that is no stanza as a tree, in the scope of the header."""
+        """Read a child of the stream as a tree, in the scope of the header."""
         assert self._prime is not None
-        wrapped = parse_element(self._prime + raw + b"</" + self._prime[1 : self._prime.index(b" ")] + b">")
+        end = b"</%b>" % _name_of(self._prime)
+        wrapped = parse_element(self._prime + raw + end, max_depth=self.limits.depth + 1)
         return next(child for child in wrapped.children if isinstance(child, Element))
 
-    def _stanza(self, local: str, attrs: dict[str, str], tags: list[str], inner: bytes, start_tag: bytes) -> None:
+    def _written_anew(self, raw: bytes) -> bytes:
+        """Return the payload of a stanza that has prefixes other than usual so that it stands on its own."""
+        return b"".join(
+            child.to_xml(self._content_ns) if isinstance(child, Element) else escape_text(child).encode()
+            for child in self._element(raw).children
+        )
+
+    def _stanza(
+        self, cls: type[Stanza], attrs: dict[str, str], tags: tuple[str, ...], inner: bytes, scope: bytes
+    ) -> None:
         """Make the typed envelope; one that is wrong becomes a `BadStanza`."""
-        cls = _KINDS[local]
-        scope = self._scope
-        if scope is None or not start_tag.startswith(local.encode(), 1) or start_tag[1 + len(local)] == 0x3A:
-            # prefixes other than usual: write the payload anew, so that it stands on its own
-            element = self._element(start_tag if not inner else start_tag + inner + _end_tag(start_tag))
-            inner = b"".join(
-                child.to_xml(self._content_ns) if isinstance(child, Element) else _escape_text(child)
-                for child in element.children
-            )
-            scope = b""
-        elif (
-            scope
-            or b"xmlns:" in start_tag
-            or len(attrs) > 5
-            or len(attrs) > sum(name in attrs for name in ("to", "from", "id", "type", XML_LANG))
-        ):
-            scope = _needed_scope(scope, start_tag, inner)
         get = attrs.get
         type_ = get("type", cls.default_type)
         try:
@@ -326,7 +364,7 @@ class XmlReader:
                 type_,
                 get(XML_LANG),
                 inner,
-                tuple(tags),
+                tags,
                 scope,
             )
         except InvalidJID:
@@ -341,11 +379,18 @@ def read_stanza(xml: bytes) -> Message:
     Raises:
         ValueError: it is no complete message.
     """
-    reader = XmlReader(ReaderLimits(stanza_bytes=len(xml) + 1, depth=1_000, attributes=10_000, children=1_000_000))
-    events = reader.feed(USUAL_HEADERS["jabber:client"] + xml)
-    if len(events) != 2 or not isinstance(events[1], Message):
+    limits = ReaderLimits(stanza_bytes=len(xml) + 1, depth=1_000, attributes=10_000, children=1_000_000)
+    header = USUAL_HEADERS["jabber:client"]
+    pool = ParserPool(header)
+    reader = XmlReader(limits, pool=pool)
+    reader._prime = header  # as if it had been read
+    events = reader.feed(xml)
+    is_complete = not reader.pending_bytes
+    reader.close()
+    pool.close()
+    if len(events) != 1 or not isinstance(events[0], Message) or not is_complete:
         raise ValueError("not one message")
-    return events[1]
+    return events[0]
 
 
 def _condition_of(code: int) -> str:
@@ -356,14 +401,10 @@ def _condition_of(code: int) -> str:
     return "not-well-formed"
 
 
-def _end_tag(start_tag: bytes) -> bytes:
-    name = re.match(rb"<([^\s/>]+)", start_tag)
-    assert name is not None
-    return b"</" + name.group(1) + b">"
-
-
-def _escape_text(text: str) -> bytes:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").encode()
+def _name_of(start_tag: bytes) -> bytes:
+    match = _ROOT_NAME.match(start_tag)
+    assert match is not None
+    return match.group(1)
 
 
 def _needed_scope(header_scope: bytes, start_tag: bytes, inner: bytes) -> bytes:
