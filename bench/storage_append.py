@@ -147,12 +147,11 @@ async def measure(arguments: argparse.Namespace, path: Path) -> dict[str, object
         "wait_ms_median": round(waits[len(waits) // 2], 2),
         "wait_ms_p99": round(waits[len(waits) * 99 // 100], 2),
         "longest_commit_ms": round(max(commits) * 1e3, 1),
-        "file_mb": round(path.stat().st_size / 1e6, 1),
     }
 
 
-def main() -> None:
-    """Read the command line, measure, print."""
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--messages", type=int, default=50_000)
     parser.add_argument("--in-flight", type=int, default=64, help="messages that wait for their commit, at most")
@@ -162,7 +161,12 @@ def main() -> None:
     parser.add_argument("--window-ms", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--folder", type=Path, default=None, help="where the file goes (a real disk)")
-    arguments = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Measure and print."""
+    arguments = parse()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory(dir=arguments.folder or Path.cwd()) as folder:
         print(json.dumps(uvloop.run(measure(arguments, Path(folder) / "bench.db"))))

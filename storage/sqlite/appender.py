@@ -21,8 +21,10 @@ class Appender:
         self._connection = connection
         self._max_names = max_names
         self._numbers: dict[str, int] = {}
-        self._log = ManyRows("INSERT INTO log (id, copies, stanza)", 3)
-        self._copies = ManyRows("INSERT INTO copy (owner_id, id, peer_id, flags, mark, resource)", 6)
+        # OR FAIL, since the caller rolls back all anyhow: with the default SQLite keeps a journal for the statement, a copy of each
+        # page that it touches and beyond 64 KiB in a file, which doubles what a row costs.
+        self._log = ManyRows("INSERT OR FAIL INTO log (id, copies, stanza)", 3)
+        self._copies = ManyRows("INSERT OR FAIL INTO copy (owner_id, id, peer_id, flags, mark, resource)", 6)
         self._new_names = ManyRows("INSERT OR IGNORE INTO jid (name)", 1)
         self._name_numbers = ManyKeys("SELECT id FROM jid WHERE name = ?")
 
