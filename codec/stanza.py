@@ -5,11 +5,10 @@ its tags exactly as it came, and `tags`, the names of its direct children; `elem
 `to_xml()` makes the bytes, once, however many receive them.
 """
 
-import re
 from collections.abc import Callable
 from typing import ClassVar, Self, TypeVar
 
-from codec.element import Element, parse_children
+from codec.element import Element, escape_value, parse_children
 from codec.jid import JID
 from codec.payload import Payload
 
@@ -18,24 +17,8 @@ ERROR_TAG = "jabber:client error"
 
 P = TypeVar("P", bound=Payload)
 
-_SPECIAL = re.compile("[&<>'\"\t\n\r]")
-_ESCAPES = {
-    "&": "&amp;",
-    "<": "&lt;",
-    ">": "&gt;",
-    "'": "&apos;",
-    '"': "&quot;",
-    "\t": "&#9;",
-    "\n": "&#10;",
-    "\r": "&#13;",
-}
-
-
-def escape_attribute(text: str) -> str:
-    """Return the text as it may stand between the quotes of an attribute."""
-    if _SPECIAL.search(text) is None:
-        return text
-    return _SPECIAL.sub(lambda match: _ESCAPES[match.group()], text)
+escape_attribute = escape_value
+"""Returns text as it may stand between the quotes of an attribute; ValueError when XML cannot hold it."""
 
 
 class Stanza:
@@ -124,8 +107,15 @@ class Stanza:
 
     def _copy(self) -> Self:
         other = object.__new__(type(self))
-        for name in ("to", "from_", "id", "type", "lang", "inner", "tags", "scope", "_elements"):
-            setattr(other, name, getattr(self, name))
+        other.to = self.to
+        other.from_ = self.from_
+        other.id = self.id
+        other.type = self.type
+        other.lang = self.lang
+        other.inner = self.inner
+        other.tags = self.tags
+        other.scope = self.scope
+        other._elements = self._elements
         other._xml = None
         return other
 
