@@ -182,6 +182,21 @@ async def empty_group_is_not_acceptable(scene: Scene) -> None:
     require_equal(condition(reply), "not-acceptable", "the condition")
 
 
+@check("2.3.3", MUST, "A name or group too long for the server is refused with not-acceptable; it is never cut.")
+async def long_names_are_kept_or_refused(scene: Scene) -> None:
+    romeo = await scene.online("romeo")
+    jid, long = new_contact(), "n" * 4000
+    await _remove_at_the_end(scene, romeo, jid)
+    for item in (f"<item jid='{jid}' name='{long}'/>", f"<item jid='{jid}'><group>{long}</group></item>"):
+        reply = await romeo.iq("set", query(item))
+        if reply.get("type") == "error":
+            require_equal(condition(reply), "not-acceptable", "the condition")
+            continue
+        kept = (await fetch(romeo))[jid]
+        names = [kept.get("name"), *(group.text for group in find_all(kept, "roster:group"))]
+        require(long in names, "the long name was accepted and changed")
+
+
 @check("2.3.3", MUST, "Nobody changes another's roster.")
 async def others_rosters_are_closed(scene: Scene) -> None:
     romeo, juliet = await scene.online("romeo"), await scene.online("juliet")

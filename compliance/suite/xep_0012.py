@@ -74,3 +74,15 @@ async def stranger_is_forbidden_to_ask(scene: Scene) -> None:
     reply = await romeo.iq("get", QUERY, to=scene.jid("juliet"))
     require_equal(reply.get("type"), "error", "the type of the answer")
     require_equal(condition(reply), "forbidden", "the condition")
+
+
+@check("4", MUST, "A request of one who may not see our presence is forbidden, and not delivered to our clients.")
+async def strangers_request_is_not_delivered(scene: Scene) -> None:
+    scene.needs(FEATURE)
+    await scene.strangers("romeo", "juliet")
+    romeo, juliet = await scene.online("romeo"), await scene.online("juliet")
+    reply = await romeo.iq("get", QUERY, to=juliet.jid)
+    require_equal(reply.get("type"), "error", "the type of the answer")
+    require_equal(condition(reply), "forbidden", "the condition")
+    await scene.settle(romeo, juliet)
+    juliet.refuse("c:iq/last:query", why="a stranger's request was delivered")

@@ -121,6 +121,15 @@ async def missing_password_is_not_acceptable(scene: Scene) -> None:
         require_in(condition(reply), ("not-acceptable", "bad-request"), f"the condition for {password!r}")
 
 
+@check("3.1", MUST, "One who is logged in is told that the account is registered.")
+async def registered_account_is_told_so(scene: Scene) -> None:
+    romeo = await scene.login("romeo")
+    reply = await romeo.iq("get", GET)
+    if reply.get("type") == "error":
+        raise NotPossible(f"accounts cannot be asked about: {condition(reply)}")
+    require(find(reply, "reg:query/reg:registered") is not None, "the answer does not say <registered/>")
+
+
 @check("3.3", MUST, "A changed password holds from then on; the old one does not.")
 async def password_can_be_changed(scene: Scene) -> None:
     client = await _new_account(scene)

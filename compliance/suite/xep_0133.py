@@ -92,6 +92,15 @@ async def sessions_can_be_ended(scene: Scene) -> None:
     await scene.login("juliet", label="juliet again")
 
 
+@check("4.5", MUST, "Ending the session of a full JID ends that stream and no other.")
+async def one_session_can_be_ended(scene: Scene) -> None:
+    admin = await _admin(scene, "end-user-session")
+    first, second = await scene.online("juliet", label="juliet 1"), await scene.online("juliet", label="juliet 2")
+    await fill_in(admin, f"{ADMIN}#end-user-session", {"accountjids": [first.jid]})
+    await first.expect_end()
+    await second.roundtrip()
+
+
 @check("4.18", MUST, "The list of registered accounts holds them.")
 async def registered_accounts_are_listed(scene: Scene) -> None:
     admin = await _admin(scene, "get-registered-users-list")

@@ -184,3 +184,10 @@ async def negative_priority_gets_copies(scene: Scene) -> None:
     await first.expect("c:message", id=token)
     _, inner = await _carbon(negative, "received", token)
     require(text(inner, "c:body") == token, "the copy has lost the body")
+
+
+@check("4.1", MUST, "Nobody switches on carbons of another account.")
+async def others_carbons_are_closed(scene: Scene) -> None:
+    romeo, _, _ = await _cast(scene)
+    reply = await romeo.iq("set", ENABLE, to=scene.jid("juliet"))
+    require_equal(reply.get("type"), "error", "the type of the answer")

@@ -215,6 +215,15 @@ async def stanza_id_is_the_archives_id(scene: Scene) -> None:
     require_equal((await page_of(romeo, fields)).ids[-1], ids[0], "the archive's id")
 
 
+@check("3.5", MUST, "The id under which a message is in the sender's archive is not shown to the recipient.")
+async def senders_archive_id_is_not_shown(scene: Scene) -> None:
+    romeo, juliet, _, _ = await converse(scene, 1)
+    await juliet.send(f"<message to={quoteattr(romeo.jid)} type='chat' id='own'><body>own</body></message>")
+    message = await romeo.expect("c:message", id="own")
+    shown = [el.get("by") for el in find_all(message, "sid:stanza-id") if el.get("by") != romeo.bare]
+    require_equal(shown, [], "who else gave the message a stanza-id")
+
+
 @check("4.1.1", MUST, "Only messages with the given JID are returned, whichever resource they were of.")
 async def with_selects_a_contact(scene: Scene) -> None:
     romeo, _, bodies, fields = await converse(scene, 2)
@@ -270,13 +279,20 @@ async def others_archives_are_closed(scene: Scene) -> None:
     )
 
 
-@check("4.1.5", MUST, "The form of the archive's fields can be asked for; it holds with, start and end.")
+@check("4.1.5", MUST, "The form of the archive's fields can be asked for: with, start and end, none of them required.")
 async def form_lists_the_fields(scene: Scene) -> None:
     scene.needs(NS)
     romeo = await scene.login("romeo")
     reply = await romeo.ask("get", f"<query xmlns='{NS}'/>")
-    names = {field.get("var") for field in find_all(reply, "mam:query/data:x/data:field")}
-    require({"FORM_TYPE", "with", "start", "end"} <= names, f"the form has only {sorted(map(str, names))}")
+    fields = {field.get("var", ""): field for field in find_all(reply, "mam:query/data:x/data:field")}
+    types = {name: fields[name].get("type") for name in ("with", "start", "end") if name in fields}
+    require_equal(
+        types, {"with": "jid-single", "start": "text-single", "end": "text-single"}, "the types of the fields"
+    )
+    require(not any(find(field, "data:required") is not None for field in fields.values()), "a field is required")
+    if EXTENDED in scene.profile.account:
+        missing = {"before-id", "after-id", "ids"} - set(fields)
+        require(not missing, f"the extended archive's form lacks {sorted(missing)}")
 
 
 @check("4.1.5", MUST, "A field that the server does not know is refused with feature-not-implemented.")
