@@ -49,6 +49,10 @@ class Ours(Contestant):
         self.certificates = certificates
         self.server: ServerProcess | None = None
 
+    def interpreter(self) -> list[str]:
+        """Return the command that runs Python for it."""
+        return pinned(SERVER_CPU, [sys.executable])
+
     def fresh(self, users: int, *, archive: bool) -> None:
         """Stop it, empty its data, make accounts and start it."""
         self.stop()
@@ -65,7 +69,7 @@ class Ours(Contestant):
             },
             certificate=self.certificates / "ec.crt",
             key=self.certificates / "ec.key",
-            python=pinned(SERVER_CPU, [sys.executable]),
+            python=self.interpreter(),
         )
         self.port = self.server.c2s_port
         self.server.start()
