@@ -36,7 +36,7 @@ class Acks:
         is_failed: a commit failed; the stream must end without acknowledging more.
         on_progress: called when more has become durable, or it failed.
         limit, on_overflow: called when more than `limit` stanzas are unacknowledged.
-        r_sent_at: `sent` at our last <r/>, or None when the client has answered it.
+        r_sent_at: `sent` at our last <r/>, or None when the client has told something since.
     """
 
     __slots__ = (
@@ -129,6 +129,5 @@ class Acks:
             raise ValueError(f"acknowledged {h}, sent {self.sent % MODULO}")
         covered = [self.unacked.popleft() for _ in range(count)]
         self.acked += count
-        if self.r_sent_at is not None and self.acked >= self.r_sent_at:
-            self.r_sent_at = None
+        self.r_sent_at = None  # also when it covers less than we asked about: what is left must be asked about again
         return covered
