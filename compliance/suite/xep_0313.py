@@ -191,6 +191,18 @@ async def conversation_is_returned_in_order(scene: Scene) -> None:
     require_equal(stamps, sorted(stamps), "the stamps")
 
 
+@check("3", MUST, "Ids in the archive cannot be guessed: they are more than a number that grows.")
+async def ids_are_unpredictable(scene: Scene) -> None:
+    romeo, _, _, fields = await converse(scene, 10)
+    ids = (await page_of(romeo, fields)).ids
+    for base in (10, 16):
+        try:
+            numbers = [int(id_, base) for id_ in ids]
+        except ValueError:
+            continue
+        require(numbers != sorted(numbers), f"ten ids in a row are numbers that only grow, such as {ids[:3]}")
+
+
 @check("6.1.1", MUST, "A message is in the archive once, however many resources got it.")
 async def message_is_archived_once(scene: Scene) -> None:
     romeo, juliet, bodies, fields = await converse(scene, 1)
