@@ -101,6 +101,11 @@ class ClientStream(Stream):
             return self.host.domain
         return next(iter(self.service.shared.hosts))
 
+    def send(self, stanza: Stanza) -> None:
+        """Send a stanza in this stream's form."""
+        self.service.shared.metrics.stanzas_sent[stanza.kind] += 1
+        super().send(stanza)
+
     # header and features
 
     def opened(self, header: StreamOpened) -> Waiting | None:

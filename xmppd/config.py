@@ -185,6 +185,9 @@ class LimitsConfig(Section):
     roster_items: Positive = Field(10_000, description="Contacts of one account.")
     blocked_jids: Positive = Field(10_000, description="Entries in one account's block list (XEP-0191).")
     private_elements: Positive = Field(500, description="Private elements of one account (XEP-0049).")
+    cached_accounts: Positive = Field(
+        10_000, description="Accounts without a resource that stay in memory with their rosters."
+    )
 
 
 class ScramConfig(Section):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from codec.jid import JID
 from codec.stanza import IQ, Stanza
-from storage.interface import Backend, KeyValStore, MapStore
+from storage.interface import Backend, KeyValStore, MapStore, StorageFull
 from xmppd.clock import Clock, Ids
 from xmppd.config import Config
 from xmppd.errors import StanzaError
@@ -22,9 +22,6 @@ from xmppd.sasl.password_work import PasswordWork
 T = TypeVar("T")
 E = TypeVar("E")
 Handler = Callable[[Any], Any]
-
-MAX_IDLE_ACCOUNTS = 10_000
-"""Accounts kept in memory without a resource: about 1 KiB each; beyond that the one idle for longest goes."""
 
 
 class Shared:
@@ -172,14 +169,19 @@ class Host:
         return current
 
     async def run_filter_waiting(self, hook: Filter[E], event: E) -> E | None:
-        """Run a filter whose handlers may be coroutines; as `run_filter` otherwise."""
+        """Run a filter whose handlers may be coroutines; as `run_filter` otherwise.
+
+        Raises:
+            StanzaError: as there.
+            StorageFull: a handler found no room for what it had to write.
+        """
         current: Any = event
         for handler in self.handlers.get(hook, ()):
             try:
                 current = handler(current)
                 if asyncio.iscoroutine(current):
                     current = await current
-            except StanzaError:
+            except (StanzaError, StorageFull):
                 raise
             except Exception as error:
                 self.log.exception("hook_broke", hook=hook.name, handler=handler.__qualname__)
@@ -245,7 +247,7 @@ class Host:
         if record is None:
             return None
         account = Account(jid, self, self._load_part)
-        for cls, (loader, is_lazy) in self.part_loaders.items():
+        for loader, is_lazy in self.part_loaders.values():
             if not is_lazy:
                 account.set_part(await loader(account))
         self.accounts[jid] = account
@@ -260,7 +262,7 @@ class Host:
         """Note that an account has no resource now: it may leave memory when many others do."""
         self._idle.pop(account.jid, None)
         self._idle[account.jid] = None
-        while len(self._idle) > MAX_IDLE_ACCOUNTS:
+        while len(self._idle) > self.config.limits.cached_accounts:
             oldest = next(iter(self._idle))
             del self._idle[oldest]
             self.accounts.pop(oldest, None)

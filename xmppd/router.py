@@ -218,9 +218,7 @@ class Router:
                 if presence.type == "probe" and presence.from_ is not None:
                     # RFC 6121 §4.3.2: as for a contact who does not share presence
                     await self._presence_on(Presence(presence.from_, to.bare, None, "unsubscribed"))
-                elif presence.type == "subscribe" and presence.from_ is not None:
-                    await self._presence_on(Presence(presence.from_.bare, to.bare, presence.id, "unsubscribed"))
-                return
+                return  # §8.5.1: silence, so that nobody learns who has an account here
         try:
             event = await host.run_filter_waiting(presence_received, PresenceEvent(presence, account))
         except StanzaError as error:
