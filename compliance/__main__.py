@@ -150,14 +150,16 @@ async def test(
     if options.json:
         print(json.dumps({**report.for_machines(results, world), **({"against": against} if against else {})}))
     else:
-        print("\n\n".join([report.for_people(results, world, whole=not options.only), *against]))
+        print(report.for_people(results, world, whole=not options.only))
+        print("\n".join(against), end="\n" if against else "")
     return 0 if runner.is_conformant(results) and not against else 1
 
 
 def _against(results: list[runner.Result]) -> list[str]:
     passed = {result.check.name for result in results if result.outcome is Outcome.PASSED}
-    others = {result.check.name for result in results} - passed
-    return declaration.contradicted(declaration.load(), passed, others)
+    failed = {result.check.name for result in results if result.is_bad}
+    impossible = {result.check.name for result in results} - passed - failed
+    return declaration.contradicted(declaration.load(), passed, failed, impossible)
 
 
 if __name__ == "__main__":

@@ -189,19 +189,25 @@ def table(declarations: Iterable[Declaration]) -> str:
     return "\n".join(lines)
 
 
-def contradicted(declarations: Iterable[Declaration], passed: Collection[str], failed: Collection[str]) -> list[str]:
-    """Return where a run speaks against a declaration: a line for each test that a `complete` one names and that
-    did not pass though the run tried it or found it not possible.
+def contradicted(
+    declarations: Iterable[Declaration], passed: Collection[str], failed: Collection[str], impossible: Collection[str]
+) -> list[str]:
+    """Return where a run speaks against a declaration, a line each.
+
+    A `complete` one is contradicted by the failed test of a MUST, and when nothing of it was possible to test. That
+    a single test was not possible says nothing: the configuration may have left it out (closed registration).
 
     Args:
-        passed: names of the checks that passed.
-        failed: names of the checks that ended in any other way.
+        passed, failed, impossible: names of the checks that ended in these ways; broken ones count as failed.
     """
     lines = []
     for found in declarations:
         if found.status is not Status.COMPLETE:
             continue
         for row in found.requirements:
-            if row.test in failed and row.test not in passed:
-                lines.append(f"{found.name} is declared complete, but {row.test} did not pass")
+            if row.level is Level.MUST and row.test in failed:
+                lines.append(f"{found.name} is declared complete, but {row.test} failed")
+        tests = {row.test for row in found.requirements if row.test is not None}
+        if tests & set(impossible) and not tests & {*passed, *failed}:
+            lines.append(f"{found.name} is declared complete, but nothing of it could be tested")
     return lines

@@ -7,7 +7,7 @@ from xml.sax.saxutils import quoteattr
 
 from compliance import passing
 from compliance.archived import archived_message
-from compliance.check import MUST, SHOULD, checks_of, require
+from compliance.check import MAY, MUST, SHOULD, checks_of, require
 from compliance.scene import Scene
 from compliance.suite.xep_0160 import arrive, leave_message
 from compliance.suite.xep_0280 import carried
@@ -41,7 +41,7 @@ async def no_store_does_not_wait(scene: Scene) -> None:
     juliet.refuse("c:message", id=token, why="the message with no-store was kept")
 
 
-@check("4.1", SHOULD, "A message with no-permanent-store may still wait for one who is away.")
+@check("4.1", MAY, "A message with no-permanent-store may still wait for one who is away.")
 async def no_permanent_store_may_wait(scene: Scene) -> None:
     await passing.waits(scene, NO_PERMANENT_STORE)
 

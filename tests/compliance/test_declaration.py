@@ -125,11 +125,20 @@ def test_a_document_that_is_passed_on_needs_a_note_in_place_of_a_module(tmp_path
     assert problems([declared(tmp_path, text, "xep_0199")], TESTS) == []
 
 
-def test_a_run_contradicts_a_complete_declaration_whose_test_did_not_pass(tmp_path):
+def test_a_run_contradicts_a_complete_declaration(tmp_path):
     found = declared(tmp_path)
     name = "suite.xep_0199:domain_answers_ping"
-    assert contradicted([found], passed=[name], failed=[]) == []
-    assert contradicted([found], passed=[], failed=[]) == []
-    assert len(contradicted([found], passed=[], failed=[name])) == 1
+    assert contradicted([found], passed=[name], failed=[], impossible=[]) == []
+    assert contradicted([found], passed=[], failed=[], impossible=[]) == []
+    assert len(contradicted([found], passed=[], failed=[name], impossible=[])) == 1
+    assert len(contradicted([found], passed=[], failed=[], impossible=[name])) == 1
+
+
+def test_a_run_does_not_contradict_what_was_promised_less_firmly(tmp_path):
+    name = "suite.xep_0199:domain_answers_ping"
     partial = declared(tmp_path, GOOD.replace("complete", "partial"))
-    assert contradicted([partial], passed=[], failed=[name]) == []
+    assert contradicted([partial], passed=[], failed=[name], impossible=[]) == []
+    row = '\n[[requirement]]\nsection = "1"\nlevel = "SHOULD"\nsays = "More."\ntest = "suite.xep_0199:other"\n'
+    found = declared(tmp_path, GOOD + row)
+    assert contradicted([found], passed=[name], failed=["suite.xep_0199:other"], impossible=[]) == []
+    assert contradicted([found], passed=[name], failed=[], impossible=["suite.xep_0199:other"]) == []
