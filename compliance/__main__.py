@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         line.error(str(error))
     if len(users) < len(NAMES) and not options.register:
         line.error(f"{len(NAMES)} accounts are needed: give them with --user, or have them made with --register")
-    return asyncio.run(test(target, users, admin, checks, options))
+    return asyncio.run(run_suite(target, users, admin, checks, options))
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -126,7 +126,7 @@ def show_declarations(*, as_json: bool = False) -> int:
     return 1 if wrong else 0
 
 
-async def test(
+async def run_suite(
     target: Target, users: list[Account], admin: Account | None, checks: list[runner.Check], options: argparse.Namespace
 ) -> int:
     """Prepare the accounts, run the checks, print the report, and return the exit code."""

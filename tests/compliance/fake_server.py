@@ -52,13 +52,13 @@ class FakeServer:
     async def __aexit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._server.close()
 
-    def target(self, timeout_s: float = 2.0) -> Target:
+    def target(self) -> Target:
         """Return where clients find it."""
-        return Target("127.0.0.1", self.port, DOMAIN, timeout_s=timeout_s)
+        return Target("127.0.0.1", self.port, DOMAIN)
 
-    def client(self, name: str = "romeo", *, timeout_s: float = 2.0) -> Client:
+    def client(self, name: str = "romeo") -> Client:
         """Return a client of one of `ACCOUNTS`, not connected."""
-        return Client(name, self.target(timeout_s), ACCOUNTS[name], TrafficLog())
+        return Client(name, self.target(), ACCOUNTS[name], TrafficLog())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parser, depth, features = _parser(), 0, MECHANISMS

@@ -33,7 +33,7 @@ class Archive:
 async def look(keeps):
     archive = Archive(keeps)
     async with FakeServer(archive.answer) as server:
-        scene = Scene(World(server.target(0.3), ACCOUNTS, Profile(account={MAM})), TrafficLog())
+        scene = Scene(World(server.target(), ACCOUNTS, Profile(account={MAM})), TrafficLog())
         scene.online = one_for_all(scene)
         found = await archived_message(scene, "<x xmlns='urn:x'/>")
         await scene.end()

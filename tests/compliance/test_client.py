@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from compliance.check import Failed
@@ -19,8 +21,8 @@ def saying(xml: str, *, to_payload: str = "say"):
     return answer
 
 
-async def logged_in(server, **options):
-    client = server.client(**options)
+async def logged_in(server):
+    client = server.client()
     await client.login()
     return client
 
@@ -74,7 +76,8 @@ async def test_an_attribute_can_be_wanted_absent():
 
 async def test_waiting_ends_at_the_deadline_and_says_for_what():
     async with FakeServer() as server:
-        client = await logged_in(server, timeout_s=0.05)
+        client = await logged_in(server)
+        client.target = replace(client.target, timeout_s=0.05)
         with pytest.raises(Failed, match=r"<c:message id='never'> did not come to romeo within 0.05 s"):
             await client.expect("c:message", id="never")
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from compliance.__main__ import account, address, main, parser, test
+from compliance.__main__ import account, address, main, parser, run_suite
 from compliance.runner import collect
 from tests.compliance.fake_server import ACCOUNTS, FakeServer
 
@@ -52,10 +52,7 @@ def test_the_declarations_can_be_shown(capsys):
 
 async def run_against(server: FakeServer, *line: str, only: str = "domain_answers_ping") -> int:
     options = parser().parse_args(["--server", "127.0.0.1", *line])
-    return await test(server.target(), list(ACCOUNTS.values()), None, collect(only), options)
-
-
-test.__test__ = False  # the function under test, not a test
+    return await run_suite(server.target(), list(ACCOUNTS.values()), None, collect(only), options)
 
 
 async def test_a_conformant_server_ends_with_zero(capsys):

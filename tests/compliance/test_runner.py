@@ -19,7 +19,7 @@ def result(outcome: Outcome, level=MUST) -> Result:
 
 
 async def outcome_of(function, server: FakeServer, **options) -> Result:
-    world = World(server.target(0.3), ACCOUNTS, Profile())
+    world = World(server.target(), ACCOUNTS, Profile())
     return await run_check(Check("suite.x:y", RULE, function), world, **options)
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from compliance.check import Failed, NotPossible
@@ -7,7 +9,7 @@ from tests.compliance.fake_server import ACCOUNTS, DOMAIN, FakeServer
 
 
 def scene_for(fake: FakeServer, **profile) -> Scene:
-    return Scene(World(fake.target(0.3), ACCOUNTS, Profile(**profile)), TrafficLog())
+    return Scene(World(fake.target(), ACCOUNTS, Profile(**profile)), TrafficLog())
 
 
 async def test_a_missing_feature_ends_the_check_as_not_possible():
@@ -35,6 +37,7 @@ async def test_settling_waits_for_a_marker_and_fails_without_it():
     async with FakeServer() as server:
         scene = scene_for(server)
         romeo, juliet = await scene.online("romeo"), await scene.online("juliet")
+        juliet.target = replace(juliet.target, timeout_s=0.05)
         with pytest.raises(Failed, match="c:message"):
             await scene.settle(romeo, juliet)
         await scene.end()
