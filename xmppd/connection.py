@@ -99,9 +99,18 @@ class Loop:
 
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
-        for connection in dirty:
-            connection.flush()
+        flushed = 0
+        try:
+            for connection in dirty:
+                flushed += 1
+                connection.flush()
+        finally:
+            for connection in dirty[flushed:]:  # one broke, which the event loop logs: the others have their turn
+                self.flush_soon(connection)
 
+
+CLOSE_TIMEOUT_S = 15
+"""How long a peer has to read the last that we said before it is cut off."""
 
 HIGH_WATER_BYTES = 262_144
 """Above it we read no more from a client whose own outbox does not empty: it must not ask faster than it takes."""
@@ -125,7 +134,6 @@ class Connection(asyncio.Protocol):
         "_is_throttled",
         "_make_stream",
         "_outbox",
-        "_outbox_bytes",
         "_proxy",
         "_release",
         "_second_bytes",
@@ -156,7 +164,6 @@ class Connection(asyncio.Protocol):
         self.tls: TlsEngine | None = None
         self.address = ""
         self._outbox: list[bytes] = []
-        self._outbox_bytes = 0
         self._is_dirty = False
         self._is_closing = False
         self._is_reading_stopped = False
@@ -285,9 +292,10 @@ class Connection(asyncio.Protocol):
         self.tls = TlsEngine(context, self.loop.tls_workspace)
 
     def write(self, data: bytes) -> None:
-        """Put bytes into the outbox."""
+        """Put bytes into the outbox; nothing happens once it is closed."""
+        if self._is_closing:
+            return
         self._outbox.append(data)
-        self._outbox_bytes += len(data)
         if not self._is_dirty:
             self._is_dirty = True
             self.loop.flush_soon(self)
@@ -300,16 +308,20 @@ class Connection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Send what is in the outbox now."""
-        self._is_dirty = False
-        if self.stream is not None:
-            self.stream.before_flush()
+        self._is_dirty = True  # what the stream adds leaves right below, not in another turn
+        try:
+            if self.stream is not None:
+                self.stream.before_flush()
+        finally:
+            self._is_dirty = False
+        self._send_outbox()
+
+    def _send_outbox(self) -> None:
         outbox = self._outbox
-        self._is_dirty = False
         if not outbox or self.transport is None or self.transport.is_closing():
             return
         self._outbox = []
         data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
-        self._outbox_bytes = 0
         if self.tls is not None:
             try:
                 self.tls.write(data)
@@ -350,10 +362,13 @@ class Connection(asyncio.Protocol):
 
     def tick(self, now: int, login_timeout_s: float) -> None:
         """Called every few seconds; `now` is `loop.seconds`."""
-        if self.stream is not None:
+        if self._is_closing:
+            if now - self.active_at > CLOSE_TIMEOUT_S:
+                self.abort()  # it does not even read that we have closed
+        elif self.stream is not None:
             self.stream.tick(now - self.active_at, now - self.opened_at)
         elif now - self.opened_at > login_timeout_s:
-            self.abort()  # no PROXY header, or not closed by its peer
+            self.abort()  # no PROXY header
 
     def pause_reading(self) -> None:
         """Read no more until `resume_reading`."""
@@ -374,8 +389,9 @@ class Connection(asyncio.Protocol):
         """Send what is in the outbox, then close."""
         if self._is_closing:
             return
-        self.flush()
-        self._is_closing = True
+        self._is_closing = True  # first: whatever else wants to close, or to write, comes too late
+        self.active_at = self.loop.seconds
+        self._send_outbox()
         if self.tls is not None and self.tls.is_established:
             self.tls.shutdown()
             self._send_tls_output()
