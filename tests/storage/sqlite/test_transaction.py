@@ -111,3 +111,18 @@ def test_steps_of_a_long_write_are_transactions_of_their_own(connection: sqlite3
         step_rest(connection, appender, rest)
     assert not connection.in_transaction
     assert not step_rest(connection, appender, iter([]))
+
+
+def test_want_of_room_is_raised_too_when_it_comes_up_in_the_slow_way(connection: sqlite3.Connection) -> None:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    batch, ops = batch_of([1, 1], [sets("a"), lambda c: c.execute("INSERT INTO log VALUES (9, 1, zeroblob(99999))")])
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        commit_batch(connection, Appender(connection), batch)
+    assert not connection.in_transaction
+    assert values(connection) == []
+    connection.execute(f"PRAGMA max_page_count = {pages + 100}")
+    commit_batch(connection, Appender(connection), batch)
+    assert values(connection) == ["a"]
+    assert len(batch.row_errors) == 1
+    assert [op.error for op in ops] == [None, None]

@@ -9,6 +9,7 @@ import pytest
 
 from storage.interface import ArchiveQuery, StorageClosed, StorageError, StorageFull
 from storage.sqlite.backend import SqliteBackend
+from storage.sqlite.batch import Batch, Op, Run
 from storage.sqlite.connect import connect
 from storage.sqlite.writer import Writer
 from tests.storage.tools import JULIET, ROMEO, account, both, ids, limit_pages, run_on_writer
@@ -16,7 +17,7 @@ from tests.storage.tools import JULIET, ROMEO, account, both, ids, limit_pages, 
 BIG = b"x" * 200_000
 
 
-def fails_with(code: int) -> object:
+def fails_with(code: int) -> Run:
     def run(_: sqlite3.Connection) -> None:
         error = sqlite3.DatabaseError("simulated")
         error.sqlite_errorcode = code
@@ -200,6 +201,44 @@ async def test_a_damaged_file_ends_all_writes_with_one_line(sqlite: SqliteBacken
     with pytest.raises(StorageClosed, match="damaged"):
         sqlite.archive.append(2, b"x", both(ROMEO, JULIET))
     await sqlite.flush()
+
+
+async def test_damage_ends_what_was_called_meanwhile_and_long_writes_too(sqlite: SqliteBackend) -> None:
+    started, go_on = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(connection: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(started.set)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
+        fails_with(sqlite3.SQLITE_CORRUPT)(connection)
+
+    def steps(_: sqlite3.Connection) -> Iterator[None]:
+        while True:
+            yield
+
+    commits = [sqlite._writer.submit(steps, is_barrier=True)]
+    await sqlite.flush()
+    commits.append(sqlite._writer.submit(slow))
+    await started.wait()
+    commits.append(sqlite.archive.append(1, b"x", both(ROMEO, JULIET)))
+    flush = asyncio.ensure_future(sqlite.flush())
+    await asyncio.sleep(0)
+    go_on.set()
+    for commit in commits:
+        with pytest.raises(StorageClosed, match="damaged"):
+            await commit
+    await flush
+
+
+async def test_what_reached_the_thread_too_late_ends_with_it(sqlite: SqliteBackend) -> None:
+    batch, op = Batch(), Op(lambda _: None)
+    sqlite._writer._thread.inbox.put(None)
+    sqlite._writer._thread.join()
+    for late in (batch, op):
+        sqlite._writer._thread.inbox.put(late)
+    for commit in (batch.commit, op.commit):
+        with pytest.raises(StorageClosed):
+            await commit
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
