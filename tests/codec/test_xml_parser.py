@@ -1,12 +1,10 @@
 """Expat with our handlers, and the pool of such parsers."""
 
-import gc
-import weakref
-
 import pytest
 
 from codec.limits import ReaderLimits
 from codec.xml_parser import Parser, ParserPool, Refused
+from tests.support.garbage import garbage_of
 
 HEADER = b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 
@@ -123,16 +121,10 @@ def test_parser_that_has_read_much_is_not_used_again():
 
 
 def test_closed_parser_is_freed_at_once():
-    parser = Parser()
-    parser.target = told_to = Told()
-    parser.expat.Parse(HEADER + b"<iq", False)
-    gc.collect()
-    gc.disable()
-    try:
-        gone = weakref.ref(told_to)
+    def live_and_die():
+        parser = Parser()
+        parser.target = Told()
+        parser.expat.Parse(HEADER + b"<iq", False)
         parser.close()
-        del told_to, parser
-        assert gone() is None
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+
+    assert garbage_of(live_and_die) == 0

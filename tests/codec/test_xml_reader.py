@@ -1,6 +1,5 @@
 """The reader of XML streams: the same events however the bytes are cut, and nothing but a stream error for bad ones."""
 
-import gc
 import tracemalloc
 
 import pytest
@@ -13,6 +12,7 @@ from codec.limits import BEFORE_LOGIN, HEADER_BYTES, ReaderLimits
 from codec.stanza import IQ, Message, Presence
 from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS, XmlReader, read_stanza
+from tests.support.garbage import garbage_of
 from tests.support.pieces import (
     AFTER,
     CUTS,
@@ -567,23 +567,28 @@ def test_made_up_names_do_not_add_up_in_a_parser(header, is_always_half_read):
 
 @pytest.mark.parametrize("ending", [b"<message", b"<message></x>", b"</stream:stream>", b""])
 def test_a_reader_that_is_closed_leaves_no_garbage_to_collect(ending):
-    pool = ParserPool(USUAL_HEADERS["jabber:client"])
-    reader = XmlReader(BEFORE_LOGIN, pool=pool)
-    gc.collect()
-    gc.disable()
-    try:
+    def live_and_die():
+        pool = ParserPool(USUAL_HEADERS["jabber:client"])
         for header in (HEADER, DIALBACK):
             reader = XmlReader(BEFORE_LOGIN, pool=pool)
             reader.feed(header)
             reader.feed(ending)
             reader.close()
             assert reader.feed(b"<presence/>") == []
-        reader.restart()
-        reader = None
         pool.close()
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+
+    assert garbage_of(live_and_die) == 0
+
+
+def test_restart_leaves_no_garbage_to_collect():
+    reader = opened()
+
+    def restart():
+        reader.feed(b"<message")
+        reader.restart()
+        reader.feed(HEADER)
+
+    assert garbage_of(restart) == 0
 
 
 # sleep
@@ -673,14 +678,7 @@ def test_read_stanza_refuses_what_is_not_one_message(xml):
 
 
 def test_read_stanza_leaves_no_garbage_to_collect():
-    read_stanza(b"<message/>")
-    gc.collect()
-    gc.disable()
-    try:
-        read_stanza(b"<message><body/></message>")
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+    assert garbage_of(lambda: read_stanza(b"<message><body/></message>")) == 0
 
 
 # properties

@@ -1,10 +1,10 @@
 """Coroutines that run at once as far as they go."""
 
 import asyncio
-import gc
 
 import pytest
 
+from tests.support.garbage import garbage_of
 from xmppd.eager import run_eagerly
 
 
@@ -116,11 +116,4 @@ async def test_coroutine_that_does_not_wait_leaves_no_garbage_to_collect():
     async def work():
         pass
 
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(10):
-            run_eagerly(work(), Tasks().spawn)
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+    assert garbage_of(lambda: [run_eagerly(work(), Tasks().spawn) for _ in range(10)]) == 0

@@ -1,7 +1,6 @@
 """One XML stream: order while handlers wait, errors, restart and close; no socket."""
 
 import asyncio
-import gc
 import sys
 
 import pytest
@@ -12,6 +11,7 @@ from codec.limits import ReaderLimits
 from codec.stanza import Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS, XmlReader
+from tests.support.garbage import garbage_of
 from xmppd.errors import StreamError
 from xmppd.stream import Stream
 
@@ -366,14 +366,12 @@ async def test_stanzas_leave_no_garbage_to_collect(stream):
 
     stream.on["b"] = at_once
     stream.receive(stanzas("a", "b"))
-    gc.collect()
-    gc.disable()
-    try:
+
+    def some_more():
         for _ in range(10):
             stream.receive(b"<message id='a'><body>x</body></message>" + stanzas("b"))
-        assert gc.collect() == 0
-    finally:
-        gc.enable()
+
+    assert garbage_of(some_more) == 0
 
 
 def test_ids_of_streams_are_long_and_never_the_same():
