@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from xml.sax.saxutils import quoteattr
 
-from compliance.check import MUST, SHOULD, checks_of, require, require_equal, require_in
+from compliance.check import MUST, SHOULD, Failed, checks_of, require, require_equal, require_in
 from compliance.client import Client
 from compliance.names import Element, bare, condition, find, find_all
 from compliance.scene import Scene
@@ -28,6 +28,14 @@ async def fetch(client: Client) -> dict[str, Element]:
     """Ask for the roster; return its items by JID."""
     reply = await client.ask("get", GET)
     return {item.get("jid", ""): item for item in find_all(reply, "roster:query/roster:item")}
+
+
+async def fetch_item(client: Client, jid: str) -> Element:
+    """Ask for the roster and return the item of a contact, who must be in it."""
+    item = (await fetch(client)).get(jid)
+    if item is None:
+        raise Failed(f"{jid} is not in the roster")
+    return item
 
 
 async def expect_push(client: Client, jid: str, **attributes: str) -> Element:
@@ -117,7 +125,7 @@ async def set_replaces_an_item(scene: Scene) -> None:
     await romeo.ask("set", query(f"<item jid='{jid}' name='Nurse'><group>A</group></item>"))
     await romeo.ask("set", query(f"<item jid='{jid}' name='Angelica'><group>B</group></item>"))
     await expect_push(romeo, jid, name="Angelica")
-    item = (await fetch(romeo))[jid]
+    item = await fetch_item(romeo, jid)
     require_equal(item.get("name"), "Angelica", "the name")
     require_equal([group.text for group in find_all(item, "roster:group")], ["B"], "the groups")
 
@@ -130,7 +138,7 @@ async def subscription_cannot_be_set(scene: Scene) -> None:
     reply = await romeo.iq("set", query(f"<item jid='{jid}' subscription='both' ask='subscribe' approved='true'/>"))
     if reply.get("type") == "error":
         return  # refusing it altogether keeps the rule as well
-    item = (await fetch(romeo))[jid]
+    item = await fetch_item(romeo, jid)
     require_equal(item.get("subscription", "none"), "none", "the subscription")
     require_equal(item.get("ask"), None, "the ask")
 
@@ -192,7 +200,7 @@ async def long_names_are_kept_or_refused(scene: Scene) -> None:
         if reply.get("type") == "error":
             require_equal(condition(reply), "not-acceptable", "the condition")
             continue
-        kept = (await fetch(romeo))[jid]
+        kept = await fetch_item(romeo, jid)
         names = [kept.get("name"), *(group.text for group in find_all(kept, "roster:group"))]
         require(long in names, "the long name was accepted and changed")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compliance.check import MUST, SHOULD, checks_of, require
+from compliance.check import MUST, SHOULD, Failed, checks_of, require
 from compliance.names import find, text
 from compliance.scene import Scene
 
@@ -34,4 +34,5 @@ async def feature_is_listed(scene: Scene) -> None:
     reply = await romeo.iq("get", QUERY, to=scene.domain)
     if reply.get("type") == "error":
         scene.needs("jabber:iq:version")
+        raise Failed("the feature is listed, and the request is refused")
     require("jabber:iq:version" in scene.profile.server, "the version is told, but the feature is not listed")

@@ -123,7 +123,9 @@ async def chat_states_do_not_wait(scene: Scene) -> None:
 async def feature_is_listed(scene: Scene) -> None:
     await scene.strangers("romeo", "juliet")
     romeo = await scene.online("romeo")
-    await leave_message(scene, romeo)
+    token = await leave_message(scene, romeo)
+    juliet = await arrive(scene)
+    await juliet.expect("c:message", id=token)
     require(FEATURE in scene.profile.server, "messages are kept, but msgoffline is not among the server's features")
 
 

@@ -33,8 +33,11 @@ class Page:
     @property
     def messages(self) -> list[Element]:
         """The archived messages."""
-        found = (find(result, "forward:forwarded/c:message") for result in self.results)
-        return [message for message in found if message is not None]
+        found = [find(result, "forward:forwarded/c:message") for result in self.results]
+        messages = [message for message in found if message is not None]
+        if len(messages) < len(found):
+            raise Failed("a result holds no message")
+        return messages
 
     @property
     def bodies(self) -> list[str]:
@@ -160,11 +163,11 @@ async def _now(client: Client) -> str:
 
 
 async def _until_archived(client: Client, fields: dict[str, str | list[str]], count: int) -> None:
-    """Wait until the archive has them all: storing may lag behind delivery."""
+    """Wait until the archive has them all: storing may lag behind delivery. Fail the check when it never does."""
     deadline = asyncio.get_running_loop().time() + client.target.timeout_s
-    while asyncio.get_running_loop().time() < deadline:
-        if len((await page_of(client, fields)).results) >= count:
-            return
+    while len(found := (await page_of(client, fields)).results) < count:
+        if asyncio.get_running_loop().time() > deadline:
+            raise Failed(f"{count} messages were exchanged, and the archive has {len(found)} of them")
         await asyncio.sleep(0.1)
 
 

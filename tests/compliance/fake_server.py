@@ -21,7 +21,7 @@ MECHANISMS = (
     "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>"
     "</stream:features>"
 )
-BIND = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>"
+BIND = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>{}</stream:features>"
 NO = (
     "<iq type='error' id='{id}' from='{to}'><error type='cancel'>"
     "<service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
@@ -36,11 +36,17 @@ class FakeServer:
     Args:
         answer: asked first about each stanza; what it returns is sent in place of the usual answer, None for the
             usual one, "" for silence.
-        features: what the domain says it offers.
+        features: what the domain and the accounts say they offer.
+        stream_features: XML that stands in the stream features after login, beside binding.
     """
 
-    def __init__(self, answer: Answer = lambda stanza: None, features: tuple[str, ...] = FEATURES) -> None:
-        self.answer, self.features = answer, features
+    def __init__(
+        self,
+        answer: Answer = lambda stanza: None,
+        features: tuple[str, ...] = FEATURES,
+        stream_features: str = "",
+    ) -> None:
+        self.answer, self.features, self.stream_features = answer, features, stream_features
         self.bound = 0
         self.received: list[str] = []
 
@@ -61,27 +67,31 @@ class FakeServer:
         return Client(name, self.target(), ACCOUNTS[name], TrafficLog())
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # What it cannot read ends the connection without a word: no server to take as a model.
+        with contextlib.suppress(ConnectionError, ElementTree.ParseError, ValueError):
+            await self._talk(reader, writer)
+        writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         parser, depth, features = _parser(), 0, MECHANISMS
         jid = ""
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                self.received.append(data.decode())
-                if data.startswith(b"<?xml"):
-                    parser, depth = _parser(), 0
-                parser.feed(data)
-                for event, element in parser.read_events():
-                    depth += 1 if event == "start" else -1
-                    if event == "start" and depth == 1:
-                        writer.write((HEADER + features).encode())
-                    elif event == "end" and depth == 0:
-                        writer.write(b"</stream:stream>")
-                    elif event == "end" and depth == 1:
-                        reply = self._reply(element, jid)
-                        features = BIND if "<success" in reply else features
-                        jid = reply.partition("<jid>")[2].partition("</jid>")[0] or jid
-                        writer.write(reply.encode())
-                await writer.drain()
-        writer.close()
+        while data := await reader.read(65536):
+            self.received.append(data.decode())
+            if data.startswith(b"<?xml"):
+                parser, depth = _parser(), 0
+            parser.feed(data)
+            for event, element in parser.read_events():
+                depth += 1 if event == "start" else -1
+                if event == "start" and depth == 1:
+                    writer.write((HEADER + features).encode())
+                elif event == "end" and depth == 0:
+                    writer.write(b"</stream:stream>")
+                elif event == "end" and depth == 1:
+                    reply = self._reply(element, jid)
+                    features = BIND.format(self.stream_features) if "<success" in reply else features
+                    jid = reply.partition("<jid>")[2].partition("</jid>")[0] or jid
+                    writer.write(reply.encode())
+            await writer.drain()
 
     def _reply(self, element: ElementTree.Element, jid: str) -> str:
         bent = self.answer(element)
