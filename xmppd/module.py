@@ -59,9 +59,10 @@ class AccountPartMark:
 
 @dataclass(frozen=True, slots=True)
 class NonzaMark:
-    """This method, `(self, stream, element)`, takes direct children of a stream that are no stanzas."""
+    """This method, `(self, stream, element)`, takes direct children of a stream that are no stanzas; `is_early`: before login too."""
 
     tag: str
+    is_early: bool
 
 
 def _mark(mark: object) -> Callable[[F], F]:
@@ -99,9 +100,9 @@ def account_part(part: type, *, lazy: bool = False) -> Callable[[F], F]:
     return _mark(AccountPartMark(part, lazy))
 
 
-def nonza(tag: str) -> Callable[[F], F]:
-    """Take direct children of a stream that are no stanzas, by "namespace name"."""
-    return _mark(NonzaMark(tag))
+def nonza(tag: str, *, is_early: bool = False) -> Callable[[F], F]:
+    """Take direct children of a stream that are no stanzas, by "namespace name"; `is_early`: before login too."""
+    return _mark(NonzaMark(tag, is_early))
 
 
 class Module:
@@ -146,6 +147,9 @@ class Module:
 
     async def start(self) -> None:
         """Called once, when every module of the host is loaded and storage is open."""
+
+    async def stop(self) -> None:
+        """Called once, when every stream is closed and storage is still open: write what was kept for later."""
 
     @classmethod
     def marks(cls) -> list[tuple[str, object]]:

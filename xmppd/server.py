@@ -286,6 +286,9 @@ class Server:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.config.server.drain_s):
                 await self._drain()
+        for host in self.shared.hosts.values():
+            for module in host.modules.values():
+                await module.stop()
         for closer in self._closers:
             await closer.close()
         for task in list(self._tasks):

@@ -55,6 +55,7 @@ class LastActivityModule(
             raise StanzaError("forbidden")
         if account.resources:
             return LastActivity(seconds=0)
+        await self.host.backend.flush()  # it may have left a moment ago
         stored = await self.stores["last"].get(account.jid)
         if stored is None:
             raise StanzaError("item-not-found", text="It has not been there yet.")

@@ -1,25 +1,27 @@
 """XEP-0160: messages for absent people.
 
 There is no separate store: a message that somebody must still get is `pending` in the archive, and an account remembers, durably,
-up to which id everything has reached one of its resources (the cursor). What lies above the cursor is given when a resource
-becomes available, with the time it was sent (XEP-0203), unless the resource has it from the history already.
+up to which id everything has reached one of its resources (the cursor, see `xep_0160_delivery.py`). What lies above the cursor is
+given when a resource becomes available with a priority that is not negative, with the time it was sent (XEP-0203), unless it has
+come otherwise: live, as a copy (XEP-0280), out of the history.
 
-    pending --(a resource takes it)--> outstanding --(acknowledged, or no acks)--> reached
-       ^                                    |
-       +---------(the resource ended)-------+
+    waits --(a resource takes it)--> on its way --(acknowledged, or no acks)--> reached
+       ^                                 |
+       +------(the resource ended)-------+
 
 The cursor is written now and then, not for each message: after a crash somebody may get again what they had, with the same
 stanza-id; nobody loses anything.
 """
 
+import contextlib
 from dataclasses import dataclass, field
 
 from codec.jid import JID
 from codec.payloads.delay import Delay
 from codec.payloads.stanza_id import StanzaId
-from codec.stanza import Message
+from codec.stanza import Message, Presence
 from codec.xml_reader import read_stanza
-from storage.interface import ArchiveCopy, ArchivedMessage, KeyValStore, StorageError, StorageFull
+from storage.interface import ArchiveCopy, ArchivedMessage, Commit, KeyValStore, StorageError
 from xmppd.clock import time_of_id
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
@@ -41,8 +43,9 @@ from xmppd.hooks import (
 )
 from xmppd.host import Host
 from xmppd.module import Module, account_part, on
-from xmppd.modules.rfc_6121_message import MessageModule, best_resources
-from xmppd.modules.xep_0334_hints import is_storable
+from xmppd.modules.rfc_6121_message import NOT_CONVERSATION, MessageModule, archive_id_of, best_resources
+from xmppd.modules.xep_0160_delivery import Delivery
+from xmppd.modules.xep_0334_hints import may_wait
 from xmppd.modules.xep_0359_ids import stanza_id_xml
 from xmppd.resource import Account, Resource
 
@@ -50,61 +53,21 @@ PAGE = 100
 """Messages read from storage at once."""
 
 MAX_UNACKED = 1_000
-"""A resource with so many unacknowledged stanzas gets the rest when it has acknowledged some."""
+MAX_UNACKED_BYTES = 1_000_000
+"""A resource with so many unacknowledged stanzas gets the rest when it has acknowledged half of them."""
 
 MAX_GIVEN = 20_000
-"""Ids above the cursor that a resource has from the history and that need not be given again; beyond it some may come twice."""
-
-MAX_OUTSTANDING = 20_000
-"""Messages of one account on the way or waiting beside its resources, some 100 bytes each."""
+"""Ids that one resource has had before it became available and that need not be given again; beyond it some may come twice."""
 
 SAVE_AFTER_S = 0.5
 """How long cursors wait to be written together."""
 
 
 @dataclass(slots=True)
-class Delivery:
-    """Where an account with resources stands.
+class Given:
+    """Ids that a resource has had, live or from the history, before it became available for the first time."""
 
-    Attributes:
-        cursor: everything up to this id has reached a resource.
-        outstanding: id -> whether a resource has it on the way, ascending; False: nobody does, it waits.
-        reached: ids above the cursor that were confirmed out of turn, or are known from the history.
-        top: the highest id that was ever outstanding or reached here.
-        is_synced: what waited when the account came has been read.
-    """
-
-    cursor: int
-    outstanding: dict[int, bool] = field(default_factory=dict)
-    reached: set[int] = field(default_factory=set)
-    top: int = 0
-    saved: int = 0
-    is_synced: bool = False
-    is_giving: bool = False
-
-    def confirm(self, id_: int) -> None:
-        """An id has reached a resource."""
-        self.outstanding.pop(id_, None)
-        self.top = max(self.top, id_)
-        if not self.is_synced:
-            if len(self.reached) < MAX_GIVEN:
-                self.reached.add(id_)
-            return
-        self.advance()
-
-    def know(self, id_: int) -> None:
-        """A resource says that it has everything up to an id of its history."""
-        if id_ > self.cursor:
-            self.cursor = id_
-            self.top = max(self.top, id_)
-            self.outstanding = {
-                other: on_the_way for other, on_the_way in self.outstanding.items() if on_the_way or other > id_
-            }
-
-    def advance(self) -> None:
-        """Move the cursor up to the first id that has not reached anybody."""
-        cursor = next(iter(self.outstanding)) - 1 if self.outstanding else self.top
-        self.cursor = max(self.cursor, cursor)
+    ids: list[int] = field(default_factory=list)
 
 
 class OfflineModule(
@@ -119,11 +82,9 @@ class OfflineModule(
     @account_part(Delivery, lazy=True)
     async def load(self, account: Account) -> Delivery:
         """Read an account's cursor."""
-        waiting = self._dirty.get(account.jid)
         await self.host.backend.flush()
         stored = await self.stores["cursor"].get(account.jid)
-        cursor = max(int(stored) if stored is not None else 0, waiting.cursor if waiting is not None else 0)
-        return Delivery(cursor, saved=cursor)
+        return Delivery(int(stored) if stored is not None else 0)
 
     # what comes
 
@@ -131,24 +92,14 @@ class OfflineModule(
     def note(self, event: MessageEvent) -> MessageEvent:
         """Note a message that is on its way to resources, or waits beside resources that cannot take it."""
         account: Account = event.recipient
-        delivery: Delivery | None = account.loaded_part(Delivery)
-        pending = any(copy.pending and copy.owner == account.jid for copy in event.copies)
-        if pending:
+        id_ = archive_id_of(event)
+        if id_:
+            delivery: Delivery | None = account.loaded_part(Delivery)
             if delivery is not None:
-                self._note(account, delivery, event.id, bool(event.targets))
-        elif not event.targets and event.message.type in ("chat", "normal") and _wants_answer(event.message):
+                delivery.came(id_, bool(event.targets))
+        elif not event.targets and _wants_answer(event.message):
             raise StanzaError("service-unavailable", text="Nobody is there, and this message is not to be kept.")
         return event
-
-    def _note(self, account: Account, delivery: Delivery, id_: int, is_on_the_way: bool) -> None:
-        if id_ in delivery.reached or id_ <= delivery.cursor:
-            return  # handed over while it was routed
-        delivery.outstanding[id_] = is_on_the_way
-        delivery.top = max(delivery.top, id_)
-        if len(delivery.outstanding) > MAX_OUTSTANDING:
-            # somebody stays connected and takes nothing: storage remembers for us
-            self._save_soon(account.jid, delivery)
-            account.drop_part(Delivery)
 
     @on(stanza_delivered)
     def confirm(self, event: DeliveredEvent) -> None:
@@ -156,12 +107,12 @@ class OfflineModule(
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
         if delivery is None:
-            event.resource.state(Given).ids.append(event.id)
+            _remember(event.resource, [event.id])
             return
         delivery.confirm(event.id)
         self._save_soon(account.jid, delivery)
-        if not delivery.is_synced and not delivery.is_giving and self._has_room(event.resource):
-            self.host.spawn(self._give_more(event.resource, delivery))
+        if delivery.is_waiting and not delivery.is_giving:
+            self._give_more(account, delivery)
 
     @on(history_given)
     def given(self, event: HistoryEvent) -> None:
@@ -169,13 +120,10 @@ class OfflineModule(
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
         if delivery is None:
-            given = event.resource.state(Given)
-            given.known_id = max(given.known_id, event.known_id)
-            given.ids.extend(event.ids[: MAX_GIVEN - len(given.ids)])
+            _remember(event.resource, event.ids)
             return
-        delivery.know(event.known_id)
         for id_ in event.ids:
-            if id_ > delivery.cursor and not delivery.outstanding.get(id_, False):
+            if not delivery.is_on_the_way(id_):
                 delivery.confirm(id_)
         self._save_soon(account.jid, delivery)
 
@@ -183,110 +131,115 @@ class OfflineModule(
 
     @on(presence_sent, phase=Phase.CHECK)
     async def arrive(self, event: PresenceEvent) -> PresenceEvent:
-        """Before a resource becomes available: give it what waits, so that nothing newer comes first."""
+        """Before a resource may get the account's messages: give it what waits, so that nothing newer comes first."""
         resource: Resource = event.resource
         presence = event.presence
-        if (
-            resource.presence is None
-            and presence.type == ""
-            and presence.to is None
-            and not _is_negative(presence.element)
-        ):
+        if presence.type == "" and presence.to is None and not _takes(resource) and not _is_negative(presence):
             delivery = await resource.account.load_part(Delivery)
             if resource.has_state(Given):
                 given = resource.state(Given)
-                delivery.know(given.known_id)
                 for id_ in given.ids:
-                    if id_ > delivery.cursor:
+                    if id_ > delivery.cursor and not delivery.is_on_the_way(id_):
                         delivery.confirm(id_)
                 given.ids.clear()
-            await self._give(resource, delivery)
+            if delivery.is_waiting and not delivery.is_giving:
+                await self._give(resource, delivery)
         return event
 
     @on(presence_changed)
     async def check(self, event: PresenceChangedEvent) -> None:
         """After a resource became available: what came in the meantime and found nobody."""
-        delivery: Delivery | None = event.resource.account.loaded_part(Delivery)
-        if event.was_available or event.resource.presence is None or delivery is None:
-            return
-        if any(not on_the_way for on_the_way in delivery.outstanding.values()):
-            await self._give(event.resource, delivery)
-
-    async def _give_more(self, resource: Resource, delivery: Delivery) -> None:
-        if not resource.is_ended and resource.presence is not None:
+        resource: Resource = event.resource
+        delivery: Delivery | None = resource.account.loaded_part(Delivery)
+        if delivery is not None and delivery.is_waiting and not delivery.is_giving and _takes(resource):
             await self._give(resource, delivery)
 
+    # giving
+
+    def _give_more(self, account: Account, delivery: Delivery) -> None:
+        """Go on giving what waits, if there is a resource with room for a good deal of it."""
+        taker = _with_room(account, 2)
+        if taker is not None:
+            delivery.is_giving = True
+            self.host.spawn(self._give(taker, delivery))
+
     async def _give(self, resource: Resource, delivery: Delivery) -> None:
-        """Give a resource everything above the cursor that nobody has on the way."""
-        if delivery.is_giving:
-            return
+        """Give what waits to a resource, and what then still waits to whoever is there and has room."""
         delivery.is_giving = True
         try:
-            after_id = delivery.cursor
-            while self._has_room(resource):
-                await self.host.backend.flush()
-                page = await self.host.archive.pending(resource.account.jid, after_id, PAGE)
-                for message in page:
-                    after_id = message.id
-                    if message.id in delivery.reached or delivery.outstanding.get(message.id, False):
-                        continue
-                    self._give_one(resource, delivery, message)
-                # older than what came live: ids must ascend again
-                delivery.outstanding = dict(sorted(delivery.outstanding.items()))
-                if not page:
-                    self._synced(resource.account.jid, delivery)
-                    return
-            delivery.is_synced = False  # the rest when there is room
+            taker: Resource | None = resource
+            while taker is not None and not taker.is_ended:
+                await self._pass(taker, delivery)
+                taker = _with_room(resource.account, 1) if delivery.is_waiting else None
         finally:
             delivery.is_giving = False
 
-    def _synced(self, jid: JID, delivery: Delivery) -> None:
-        delivery.is_synced = True
-        delivery.reached.clear()
-        delivery.advance()
+    async def _pass(self, resource: Resource, delivery: Delivery) -> None:
+        """Read through what waits, once, and give it to a resource as far as it has room.
+
+        What comes meanwhile to somebody absent is left for the next time: who sends fast must not keep a client from coming.
+        """
+        jid = resource.account.jid
+        after_id = delivery.start()
+        mark = self.host.ids.stanza_id()
+        await self.host.backend.flush()
+        while after_id < mark:
+            page = await self.host.archive.pending(jid, after_id, PAGE)
+            for message in page:
+                if not _has_room(resource, 1):
+                    return
+                after_id = message.id
+                if delivery.take(after_id):
+                    self._give_one(resource, message)
+            if not page:
+                break
+        delivery.passed(mark)
         self._save_soon(jid, delivery)
 
-    def _give_one(self, resource: Resource, delivery: Delivery, message: ArchivedMessage) -> None:
-        delivery.outstanding[message.id] = True
-        delivery.top = max(delivery.top, message.id)
+    def _give_one(self, resource: Resource, message: ArchivedMessage) -> None:
         stanza = read_stanza(message.stanza)
-        delay = Delay(from_=self.host.domain, stamp=time_of_id(message.id))
-        stanza = stanza.adding(delay)
+        stanza = stanza.adding(Delay(from_=self.host.domain, stamp=time_of_id(message.id)))
         stanza = stanza.adding_raw(stanza_id_xml(resource.account.jid, str(message.id)), StanzaId.TAG)
         resource.send(stanza, message.id)
-
-    def _has_room(self, resource: Resource) -> bool:
-        return not resource.is_ended and (resource.acks is None or len(resource.acks.unacked) < MAX_UNACKED)
 
     # who goes
 
     @on(stanzas_undelivered)
-    def give_back(self, event: UndeliveredEvent) -> None:
-        """What a resource had on the way waits again, unless another one has got it now."""
+    async def give_back(self, event: UndeliveredEvent) -> None:
+        """What a resource had on the way waits again, unless it has reached another one or is on its way there."""
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
-        others = best_resources(account)
-        for stanza, id_ in event.stanzas:
-            if id_ and delivery is not None and id_ in delivery.outstanding and not others:
-                delivery.outstanding[id_] = False
-            elif (
-                not id_
-                and not others
-                and isinstance(stanza, Message)
-                and is_storable(stanza)
-                and stanza.from_ is not None
-            ):
-                self._keep(account, stanza, stanza.from_)
+        if delivery is not None:
+            ids = {id_ for _, id_ in event.stanzas if id_} - _on_the_way(account)
+            lost = [id_ for id_ in ids if delivery.lose(id_)]
+            if lost and not delivery.is_giving:
+                self._give_more(account, delivery)
+        if not best_resources(account):
+            await self._keep_all(account, event)
 
-    def _keep(self, account: Account, message: Message, from_: JID) -> None:
-        """Keep a message of an account without a history, which only its lost resource had."""
-        if message.has(Delay.TAG) or from_.bare == account.jid:
-            return
+    async def _keep_all(self, account: Account, event: UndeliveredEvent) -> None:
+        """Keep what stands in no history and only the lost resource had."""
+        commits = []
+        for stanza, id_ in event.stanzas:
+            from_ = stanza.from_
+            # from the bare JID come copies and pages of the history, which are nobody's messages
+            if not id_ and isinstance(stanza, Message) and may_wait(stanza) and from_ not in (None, account.jid):
+                try:
+                    commits.append(self._keep(account, stanza, from_))
+                except StorageError as error:
+                    self.host.log.warning("message_not_kept", owner=str(account.jid), reason=str(error))
+        for commit in commits:
+            with contextlib.suppress(StorageError):
+                await commit
+
+    def _keep(self, account: Account, message: Message, from_: JID) -> Commit:
+        id_ = self.host.ids.stanza_id()
         copy = ArchiveCopy(account.jid, from_.bare, from_.resourcepart, pending=True, visible=False)
-        try:
-            self.host.archive.append(self.host.ids.stanza_id(), message.to_xml(), [copy])
-        except StorageFull:
-            self.host.log.warning("message_not_kept", owner=str(account.jid), reason="storage is full")
+        commit = self.host.archive.append(id_, message.to_xml(), [copy])
+        delivery = account.loaded_part(Delivery)
+        if delivery is not None:
+            delivery.came(id_, is_on_the_way=False)
+        return commit
 
     @on(resource_ended)
     def leave(self, event: ResourceEvent) -> None:
@@ -294,43 +247,80 @@ class OfflineModule(
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
         if delivery is not None and not account.resources:
-            self._save_soon(account.jid, delivery)
+            self._dirty.pop(account.jid, None)
+            self._save(account.jid, delivery)
             account.drop_part(Delivery)
 
     # the cursor on disk
 
     def _save_soon(self, jid: JID, delivery: Delivery) -> None:
-        if delivery.cursor == delivery.saved:
-            return
         if not self._dirty:
-            self.host.call_later(SAVE_AFTER_S, self._save)
+            self.host.call_later(SAVE_AFTER_S, self._save_all)
         self._dirty[jid] = delivery
 
-    def _save(self) -> None:
+    async def stop(self) -> None:
+        """Write the cursors that have moved."""
+        self._save_all()
+
+    def _save_all(self) -> None:
         """Write all cursors that have moved."""
         dirty, self._dirty = self._dirty, {}
         for jid, delivery in dirty.items():
-            try:
-                self.stores["cursor"].set(jid, str(delivery.cursor).encode())
-            except StorageError:
-                continue  # an older cursor repeats something, it loses nothing
-            delivery.saved = delivery.cursor
+            self._save(jid, delivery)
+
+    def _save(self, jid: JID, delivery: Delivery) -> None:
+        cursor = delivery.cursor
+        if cursor == delivery.saved:
+            return
+        try:
+            self.stores["cursor"].set(jid, str(cursor).encode())
+        except StorageError:
+            return  # an older cursor repeats something, it loses nothing
+        delivery.saved = cursor
 
 
-@dataclass(slots=True)
-class Given:
-    """What a resource has of its history before it becomes available for the first time: everything up to an id, and some above it."""
-
-    known_id: int = 0
-    ids: list[int] = field(default_factory=list)
+def _remember(resource: Resource, ids: list[int]) -> None:
+    given = resource.state(Given).ids
+    given.extend(ids[: MAX_GIVEN - len(given)])
 
 
-def _is_negative(element: object) -> bool:
+def _takes(resource: Resource) -> bool:
+    """Whether a resource gets the account's messages."""
+    return resource.presence is not None and resource.priority >= 0
+
+
+def _is_negative(presence: Presence) -> bool:
     """Whether the presence at hand has a negative priority: such a resource gets no messages for the account (RFC 6121 §8.5.2.1.1)."""
-    priority = element("jabber:client priority")  # type: ignore[operator]
-    return priority is not None and priority.text.strip().startswith("-")
+    priority = presence.element("jabber:client priority")
+    try:
+        return priority is not None and int(priority.text) < 0
+    except ValueError:
+        return False  # it is refused for that
+
+
+def _has_room(resource: Resource, part: int) -> bool:
+    """Whether a resource has fewer unacknowledged stanzas than that part (1: all, 2: half) of what it may have."""
+    if resource.is_ended:
+        return False
+    acks = resource.acks
+    if acks is None or not acks.unacked:
+        return True
+    if len(acks.unacked) >= MAX_UNACKED // part:
+        return False
+    return sum(len(stanza.inner) for stanza, _ in acks.unacked) < MAX_UNACKED_BYTES // part
+
+
+def _with_room(account: Account, part: int) -> Resource | None:
+    """Return the resource that gets more of what waits, None when there is none."""
+    return next((resource for resource in best_resources(account) if _has_room(resource, part)), None)
+
+
+def _on_the_way(account: Account) -> set[int]:
+    """Return the ids that some resource has not acknowledged yet."""
+    unacked = [resource.acks.unacked for resource in account.resources.values() if resource.acks is not None]
+    return {id_ for stanzas in unacked for _, id_ in stanzas if id_}
 
 
 def _wants_answer(message: Message) -> bool:
-    """Whether it has a body, so that its sender wonders what became of it; a lone chat state just passes."""
-    return "jabber:client body" in message.tags
+    """Whether it is a message with a body, so that its sender wonders what became of it; a lone chat state just passes."""
+    return message.type not in NOT_CONVERSATION and "jabber:client body" in message.tags
