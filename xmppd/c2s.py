@@ -70,10 +70,12 @@ class ClientStream(Stream):
 
     Attributes:
         host, jid, resource: see above.
+        login: its SASL exchanges, None while it may not log in: before TLS, and after login.
+        claimed: the bare JID that the client's header names itself by (RFC 6120 §4.7.1), not proven; None when it does not.
         is_final: the client or we closed it on purpose, so that it cannot be resumed.
     """
 
-    __slots__ = ("_asked_alive", "_login", "host", "is_final", "jid", "resource", "service")
+    __slots__ = ("_asked_alive", "claimed", "host", "is_final", "jid", "login", "resource", "service")
 
     def __init__(self, connection: Any, service: Service) -> None:
         super().__init__(connection, service.before_login, service.shared.spawn, service.parsers)
@@ -82,7 +84,8 @@ class ClientStream(Stream):
         self.jid: JID | None = None
         self.resource: Resource | None = None
         self.is_final = False
-        self._login: Login | None = None
+        self.login: Login | None = None
+        self.claimed: JID | None = None
         self._asked_alive = False
 
     @property
@@ -118,7 +121,8 @@ class ClientStream(Stream):
             raise StreamError("host-unknown")
         if (header.version or "0.9").partition(".")[0] != "1":
             raise StreamError("unsupported-version")
-        self._send_features(host)
+        self.claimed = _claimed(header.from_, host)
+        self.send_features()
         return None
 
     def _find_host(self, to: str | None) -> Host | None:
@@ -131,7 +135,10 @@ class ClientStream(Stream):
         except InvalidJID:
             return None
 
-    def _send_features(self, host: Host) -> None:
+    def send_features(self) -> None:
+        """Send the features that the stream has now (RFC 6120 §4.3.2)."""
+        host = self.host
+        assert host is not None
         features: list[Element] = []
         may_log_in = self.is_secure or not host.config.c2s.require_tls
         if self.jid is None:
@@ -139,9 +146,9 @@ class ClientStream(Stream):
                 required = (Element(f"{TLS_NS} required", {}, ()),) if host.config.c2s.require_tls else ()
                 features.append(Element(f"{TLS_NS} starttls", {}, required))
             if may_log_in:
-                self._login = Login(host, self._offer(host))
-                features.extend(mechanisms_feature(self._login.offer))
-        else:
+                self.login = Login(host, self._offer(host))
+                features.extend(mechanisms_feature(self.login.offer))
+        elif self.resource is None:
             features.append(Element(BIND, {}, ()))
         if may_log_in:
             event = hooks.FeaturesEvent(self, features, self.jid is not None)
@@ -223,6 +230,7 @@ class ClientStream(Stream):
         if self.host is None or not isinstance(stanza, IQ):
             raise StreamError("not-authorized")
         if self.jid is None:
+            self._check_exchange("")
             if not (self.is_secure or not self.host.config.c2s.require_tls):
                 raise StreamError("policy-violation", "TLS comes first.")
             return self._before_login(self.host, stanza)
@@ -244,20 +252,30 @@ class ClientStream(Stream):
             if not iq.id:
                 raise StanzaError("bad-request")
             resourcepart = prepare_resourcepart(wanted.text) if wanted is not None and wanted.text else self.new_id()
-            account = await host.load_account(jid)
-            if account is None:
-                raise StreamError("not-authorized", "The account was removed.")
-            self.resource = await sessions.bind(account, resourcepart, self)
-            if self.connection is None:  # lost meanwhile: `lost` found no resource to end
-                await sessions.end(self.resource)
+            resource = await self.bind(host, jid, resourcepart)
         except InvalidJID as error:
             self._answer(iq, StanzaError("bad-request", text=str(error)))
             return
         except StanzaError as error:
             self._answer(iq, error)
             return
-        self.service.log.debug("resource_bound", jid=str(self.resource.jid))
-        self.send(iq.reply(Element(BIND, {}, (Element(f"{BIND_NS} jid", {}, (self.resource.jid,)),))))
+        self.send(iq.reply(Element(BIND, {}, (Element(f"{BIND_NS} jid", {}, (resource.jid,)),))))
+
+    async def bind(self, host: Host, jid: JID, resourcepart: str) -> Resource:
+        """Bind a resource to this stream. Once it is bound, what is sent to it comes here: there is no waiting after that.
+
+        Raises:
+            StanzaError: see `sessions.bind`.
+            StreamError: not-authorized: the account is no more.
+        """
+        account = await host.load_account(jid)
+        if account is None:
+            raise StreamError("not-authorized", "The account was removed.")
+        self.resource = resource = await sessions.bind(account, resourcepart, self)
+        if self.connection is None:  # lost meanwhile: `lost` found no resource to end
+            await sessions.end(resource)
+        self.service.log.debug("resource_bound", jid=str(resource.jid))
+        return resource
 
     def _answer(self, iq: IQ, error: StanzaError) -> None:
         reply = error_reply(iq, error)
@@ -268,19 +286,26 @@ class ClientStream(Stream):
         tag = element.tag
         if self.host is None:
             raise StreamError("not-authorized")
+        if self.jid is None:
+            self._check_exchange(tag)
         if tag == f"{TLS_NS} starttls":
             return self._start_tls()
         if tag in (AUTH, RESPONSE, ABORT):
-            if self.jid is not None or self._login is None:
+            if self.jid is not None or self.login is None:
                 raise StreamError("policy-violation", "This stream takes no login now.")
-            return self._login.handle(element, self.send_element, self._logged_in)
+            return self.login.handle(element, self.send_element, self._logged_in)
         handler = self.host.nonza_handlers.get(tag)
         if handler is not None:
-            if self.jid is None:
+            if self.jid is None and tag not in self.host.early_nonzas:
                 raise StreamError("not-authorized")
             result: Waiting | None = handler(self, element)
             return result
         raise StreamError("unsupported-stanza-type" if self.jid is not None else "not-authorized")
+
+    def _check_exchange(self, tag: str) -> None:
+        """Refuse what does not belong into a login that is under way, where its profile is strict (XEP-0388 §2.4)."""
+        if self.login is not None and self.login.expects is not None and tag not in self.login.expects:
+            raise StreamError("policy-violation", "A login is under way.")
 
     def _start_tls(self) -> None:
         """Answer <starttls/> (RFC 6120 §5.4.2); what came behind it in plain text is dropped."""
@@ -296,9 +321,13 @@ class ClientStream(Stream):
         """The TLS handshake is complete."""
 
     def _logged_in(self, jid: JID) -> None:
-        self.jid = jid
-        self._login = None
+        self.enter(jid)
         self.restart()
+
+    def enter(self, jid: JID) -> None:
+        """The client has proven that it is the account `jid`: from here on the stream is its."""
+        self.jid = jid
+        self.login = None
         self.reader.limits = self.service.limits
 
     # the connection's side
@@ -390,6 +419,23 @@ class ClientStream(Stream):
     def log_broken(self) -> None:
         """Log the exception being handled."""
         self.service.log.exception("stream_broke", address=self.address, jid=str(self.jid or ""))
+
+
+def _claimed(from_: str | None, host: Host) -> JID | None:
+    """Return the bare JID that a header's `from` names.
+
+    Raises:
+        StreamError: invalid-from: it belongs to another domain than the one the client wants to log in to (XEP-0388 §2.1).
+    """
+    if not from_:
+        return None
+    try:
+        jid = JID.parse(from_)
+    except InvalidJID:
+        return None
+    if jid.domainpart != host.domain:
+        raise StreamError("invalid-from")
+    return jid.bare if jid.localpart else None
 
 
 def limits_of(config: Any) -> tuple[ReaderLimits, ReaderLimits]:

@@ -57,7 +57,7 @@ class Host:
 
     Attributes:
         domain: its JID. handlers: hook -> its handlers, in the order they run.
-        iq_handlers, before_login, nonza_handlers: tables that `xmppd.loader` fills and `xmppd.dispatch`, `xmppd.c2s` read.
+        iq_handlers, before_login, nonza_handlers, early_nonzas: tables that `xmppd.loader` fills and `xmppd.dispatch`, `xmppd.c2s` read.
         accounts: by bare JID, those in memory.
     """
 
@@ -77,6 +77,7 @@ class Host:
         self.iq_handlers: dict[tuple[str, str, Any], tuple[Handler, type, bool]] = {}
         self.before_login: dict[tuple[str, str], tuple[Handler, type]] = {}
         self.nonza_handlers: dict[str, Callable[[Any, Any], Any]] = {}
+        self.early_nonzas: set[str] = set()
         self.part_loaders: dict[type, tuple[Callable[[Account], Awaitable[Any]], bool]] = {}
         self.modules: dict[type, Any] = {}
         self.accounts: dict[JID, Account] = {}

@@ -88,8 +88,10 @@ def _fill(host: Host, instance: Module, handlers: dict[Hook[object], list[tuple[
                 _put(
                     host.before_login, (type_, payload.TAG), (method, payload), f"iq {type_} {payload.TAG} before login"
                 )
-            case NonzaMark(tag=tag):
+            case NonzaMark(tag=tag, is_early=is_early):
                 _put(host.nonza_handlers, tag, method, tag)
+                if is_early:
+                    host.early_nonzas.add(tag)
             case AccountPartMark(part=part, lazy=lazy):
                 _put(host.part_loaders, part, (method, lazy), f"part {part.__name__}")
 

@@ -1,4 +1,4 @@
-"""SASL on a client's stream (RFC 6120 §6): which mechanisms are offered, and the exchange itself."""
+"""SASL on a client's stream: which mechanisms are offered, the exchange whatever its profile, and RFC 6120's profile (§6)."""
 
 import binascii
 from collections.abc import Coroutine
@@ -9,7 +9,7 @@ from codec.jid import JID, InvalidJID
 from storage.interface import AccountRecord
 from xmppd.errors import SaslError, StreamError
 from xmppd.host import Host
-from xmppd.sasl.mechanism import Challenge, Mechanism
+from xmppd.sasl.mechanism import Challenge, Mechanism, Success
 from xmppd.sasl.offer import Offer
 
 SASL_NS = "urn:ietf:params:xml:ns:xmpp-sasl"
@@ -36,19 +36,91 @@ class Credentials:
 
 
 class Login:
-    """The SASL exchange of one stream; it is dropped once that has succeeded.
+    """The SASL exchanges of one stream, whichever profile they are made by: RFC 6120's here, or another of a module (XEP-0388).
+
+    One exchange at a time; failures are counted together. It is dropped once one has succeeded.
 
     Args:
         offer: the mechanisms for this stream, as advertised.
+
+    Attributes:
+        profile: namespace of the profile whose exchange is under way, "" when none is.
+        expects: the tags of what alone may come now, None when anything may.
+        notes: what the profile remembers of the exchange under way.
     """
 
-    __slots__ = ("_failures", "_host", "_mechanism", "offer")
+    __slots__ = ("_failures", "_host", "_mechanism", "expects", "notes", "offer", "profile")
 
     def __init__(self, host: Host, offer: Offer) -> None:
         self._host = host
         self.offer = offer
         self._mechanism: Mechanism | None = None
         self._failures = 0
+        self.profile = ""
+        self.expects: frozenset[str] | None = None
+        self.notes: Any = None
+
+    # for every profile
+
+    def begin(self, profile: str, mechanism: Mechanism) -> None:
+        """Begin an exchange.
+
+        Raises:
+            SaslError: malformed-request: another one is under way.
+        """
+        if self._mechanism is not None:
+            raise SaslError("malformed-request", "An exchange is under way.")
+        self._mechanism = mechanism
+        self.profile = profile
+
+    async def step(self, profile: str, data: bytes) -> Challenge | Success:
+        """Take what the client sent, out of its base64.
+
+        Raises:
+            SaslError: it has failed, or this profile began no exchange; call `failed` then.
+        """
+        if self._mechanism is None or self.profile != profile:
+            raise SaslError("malformed-request", "No exchange was begun.")
+        result = await self._mechanism.step(data)
+        if isinstance(result, Success):
+            self._reset()
+        return result
+
+    def failed(self) -> None:
+        """Count a failure, and forget the exchange."""
+        self._reset()
+        self._failures += 1
+        self._host.metrics.logins["failed"] += 1
+
+    def check_failures(self) -> None:
+        """End a stream on which too many tries have failed; call it when the client has been told.
+
+        Raises:
+            StreamError: policy-violation.
+        """
+        if self._failures >= MAX_FAILURES:
+            raise StreamError("policy-violation", "Too many failed logins.")
+
+    def succeeded(self, result: Success) -> JID:
+        """Count a success, and return the account's bare JID.
+
+        Raises:
+            StreamError: internal-server-error: it cannot be one.
+        """
+        try:
+            jid = JID.of(result.localpart, self._host.domain)
+        except InvalidJID as error:
+            raise StreamError("internal-server-error") from error
+        self._host.metrics.logins["ok"] += 1
+        return jid
+
+    def _reset(self) -> None:
+        self._mechanism = None
+        self.profile = ""
+        self.expects = None
+        self.notes = None
+
+    # RFC 6120's profile
 
     def handle(self, element: Element, write: Any, succeeded: Any) -> Coroutine[Any, Any, None]:
         """Take <auth/>, <response/> or <abort/>.
@@ -63,46 +135,41 @@ class Login:
         try:
             result = await self._step(element)
         except SaslError as error:
-            self._mechanism = None
-            self._failures += 1
-            self._host.metrics.logins["failed"] += 1
+            self.failed()
             write(_failure(error))
-            if self._failures >= MAX_FAILURES:
-                raise StreamError("policy-violation", "Too many failed logins.") from error
+            self.check_failures()
             return
         data = binascii.b2a_base64(result.data, newline=False).decode()
         if isinstance(result, Challenge):
             # an empty challenge is an empty element, which RFC 6120 §6.4.3 writes so
             write(Element(f"{SASL_NS} challenge", {}, (data,) if data else ()))
             return
-        self._mechanism = None
-        try:
-            jid = JID.of(result.localpart, self._host.domain)
-        except InvalidJID as error:
-            raise StreamError("internal-server-error") from error
+        jid = self.succeeded(result)
         write(Element(f"{SASL_NS} success", {}, (data,) if data else ()))
-        self._host.metrics.logins["ok"] += 1
         succeeded(jid)
 
-    async def _step(self, element: Element) -> Any:
+    async def _step(self, element: Element) -> Challenge | Success:
         if element.tag == ABORT:
             raise SaslError("aborted")
         if element.tag == AUTH:
-            if self._mechanism is not None:
-                raise SaslError("malformed-request", "An exchange is under way.")
-            self._mechanism = self.offer.build(element.get("mechanism") or "")
+            self.begin(SASL_NS, self.offer.build(element.get("mechanism") or ""))
             if not element.text:
                 # RFC 6120 §6.4.2: no initial response; the client waits for a challenge
                 return Challenge(b"")
-        elif self._mechanism is None:
-            raise SaslError("malformed-request", "There was no <auth/>.")
         text = element.text
-        try:
-            data = b"" if text in ("", "=") else binascii.a2b_base64(text, strict_mode=True)
-        except (binascii.Error, ValueError) as error:
-            raise SaslError("incorrect-encoding") from error
-        assert self._mechanism is not None
-        return await self._mechanism.step(data)
+        return await self.step(SASL_NS, b"" if text in ("", "=") else decode_base64(text))
+
+
+def decode_base64(text: str) -> bytes:
+    """Return the bytes of a client's base64.
+
+    Raises:
+        SaslError: incorrect-encoding.
+    """
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError as error:  # binascii.Error, and text that is not ASCII
+        raise SaslError("incorrect-encoding") from error
 
 
 def mechanisms_feature(offer: Offer) -> list[Element]:

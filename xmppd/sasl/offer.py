@@ -9,7 +9,7 @@ from xmppd.sasl.keys import HASHES
 from xmppd.sasl.mechanism import Credentials, Mechanism
 from xmppd.sasl.password_work import PasswordWork
 from xmppd.sasl.plain import Plain
-from xmppd.sasl.scram import BINDING_TYPE, Scram
+from xmppd.sasl.scram import BINDING_TYPE, Scram, offer_text
 from xmppd.sasl.unknown import UnknownAccounts
 
 _SCRAM: Mapping[str, str] = MappingProxyType({f"SCRAM-{name}": name for name in HASHES})
@@ -36,14 +36,15 @@ class Offer:
     Attributes:
         names: what the stream features list, strongest first.
         channel_bindings: what XEP-0440 lists; empty without -PLUS.
+        end_point_hash: as given, None without TLS.
     """
 
-    __slots__ = ("_end_point_hash", "_realm", "channel_bindings", "names")
+    __slots__ = ("_realm", "channel_bindings", "end_point_hash", "names")
 
     def __init__(self, realm: Realm, *, is_encrypted: bool, end_point_hash: bytes | None = None) -> None:
         self._realm = realm
-        self._end_point_hash = end_point_hash if is_encrypted else None
-        plus = tuple(_SCRAM_PLUS) if self._end_point_hash is not None else ()
+        self.end_point_hash = end_point_hash if is_encrypted else None
+        plus = tuple(_SCRAM_PLUS) if self.end_point_hash is not None else ()
         plain = ("PLAIN",) if is_encrypted else ()
         self.names: tuple[str, ...] = (*plus, *_SCRAM, *plain)
         self.channel_bindings: tuple[str, ...] = (BINDING_TYPE,) if plus else ()
@@ -68,6 +69,7 @@ class Offer:
             _SCRAM_PLUS[name] if is_plus else _SCRAM[name],
             realm.credentials,
             realm.unknown,
-            end_point_hash=self._end_point_hash if is_plus else None,
-            is_plus_offered=self._end_point_hash is not None,
+            end_point_hash=self.end_point_hash if is_plus else None,
+            is_plus_offered=self.end_point_hash is not None,
+            offered=offer_text(self.names, self.channel_bindings),
         )

@@ -4,13 +4,16 @@
     client: c=gs2-header+binding,r=nonce+ours,p=proof -> success v=signature
 
 The one channel binding is tls-server-end-point (RFC 5929 §4): it is what Python's ssl can do with TLS 1.3, and XEP-0440 tells clients so.
+
+The challenge carries one thing more, h=: a hash of the mechanisms and channel bindings that we offered, signed with all the rest, so
+that a client notices when somebody has shortened the lists on their way (XEP-0474).
 """
 
 import binascii
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import Enum, auto
 
 from storage.interface import ScramKeys
@@ -32,6 +35,12 @@ def make_nonce() -> bytes:
     return binascii.b2a_base64(os.urandom(18), newline=False)
 
 
+def offer_text(mechanisms: Iterable[str], channel_bindings: Iterable[str]) -> bytes:
+    """Return what XEP-0474 §5.1 hashes: both lists, each sorted by its bytes; the second only where there is one."""
+    lists = (sorted(name.encode("ascii") for name in names) for names in (mechanisms, channel_bindings))
+    return b"\x1f".join(b"\x1e".join(names) for names in lists if names)
+
+
 class _State(Enum):
     START = auto()
     ASKED = auto()  # an empty challenge is out
@@ -46,6 +55,7 @@ class Scram(Mechanism):
         hash_name: "SHA-256" or "SHA-1".
         end_point_hash: the channel binding's data for -PLUS; None makes it the mechanism without.
         is_plus_offered: whether the stream offered any -PLUS; then a client that says we did not is being deceived.
+        offered: `offer_text` of what the stream offered, b"" leaves out its hash.
         nonce: makes our part of the nonce.
     """
 
@@ -61,6 +71,7 @@ class Scram(Mechanism):
         "_keys",
         "_localpart",
         "_make_nonce",
+        "_offered",
         "_signed",
         "_state",
         "_unknown",
@@ -74,6 +85,7 @@ class Scram(Mechanism):
         *,
         end_point_hash: bytes | None = None,
         is_plus_offered: bool = False,
+        offered: bytes = b"",
         nonce: Callable[[], bytes] = make_nonce,
     ) -> None:
         super().__init__(f"SCRAM-{hash_name}" if end_point_hash is None else f"SCRAM-{hash_name}-PLUS")
@@ -83,6 +95,7 @@ class Scram(Mechanism):
         self._unknown = unknown
         self._end_point_hash = end_point_hash
         self._is_plus_offered = is_plus_offered
+        self._offered = offered
         self._make_nonce = nonce
         self._state = _State.START
         self._keys: ScramKeys
@@ -131,6 +144,9 @@ class Scram(Mechanism):
         nonce += self._make_nonce()
         salt = binascii.b2a_base64(keys.salt, newline=False)
         challenge = b"%b,s=%b,i=%d" % (nonce, salt, keys.iterations)
+        if self._offered:
+            offer_hash = hashlib.new(self._algorithm, self._offered).digest()
+            challenge += b",h=" + binascii.b2a_base64(offer_hash, newline=False)
         gs2_header = b"%b,%b," % (flag, authzid)
         binding = binascii.b2a_base64(gs2_header + (self._end_point_hash or b""), newline=False)
         self._final_start = b"c=%b,%b" % (binding, nonce)
