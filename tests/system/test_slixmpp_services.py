@@ -268,6 +268,8 @@ async def test_an_administrator_adds_and_deletes_a_user(login: Login) -> None:
 async def test_an_announcement_reaches_everybody_online(login: Login) -> None:
     admin = await login(ADMIN, plugins=("xep_0050", "xep_0004"))
     people = [await login() for _ in range(3)]
+    for person in people:
+        await person.wait_presence(person.boundjid.bare, "available")  # its own: it is online now
     await command(admin, "announce", announcement=["Be home at ten."])
     for person in people:
         await person.wait_message("Be home at ten.")
