@@ -116,6 +116,11 @@ class Acks:
         if self.asked_at is None or self.durable < self.asked_at:
             return None
         self.asked_at = self.asked_last if self.durable < self.asked_last else None
+        return self.h
+
+    @property
+    def h(self) -> int:
+        """What may be acknowledged now, as it goes over the wire."""
         return self.durable % MODULO
 
     def acknowledge(self, h: int) -> list[tuple[Stanza, int]]:

@@ -24,6 +24,7 @@ from codec.xml_reader import USUAL_HEADERS
 from storage.interface import Commit
 from xmppd import hooks, sessions
 from xmppd.dispatch import answer_before_login
+from xmppd.eager import run_eagerly
 from xmppd.errors import StanzaError, StreamError, error_reply
 from xmppd.host import Host, Shared
 from xmppd.login import ABORT, AUTH, RESPONSE, Login, mechanisms_feature
@@ -335,7 +336,7 @@ class ClientStream(Stream):
     def before_flush(self) -> None:
         """Add acknowledgements, and requests for them, to what is about to leave."""
         resource = self.resource
-        if resource is None or resource.acks is None or resource.stream is not self:
+        if resource is None or resource.acks is None or resource.stream is not self or not self.is_open:
             return
         acks = resource.acks
         if acks.is_failed:
@@ -395,26 +396,41 @@ class ClientStream(Stream):
             self.send(ping)
 
     def close(self) -> None:
-        """Close for good: what is closed on purpose cannot be resumed."""
-        self.is_final = True
+        """Close for good: what is closed on purpose cannot be resumed, and nothing that comes now counts as delivered."""
+        self._finish_for_good()
         super().close()
+        self._leave()
+
+    def _finish_for_good(self) -> None:
+        """Tell the client, before an error or the end tag, what it need not send again (XEP-0198 §4)."""
+        resource, was_final = self.resource, self.is_final
+        self.is_final = True
+        if was_final or not self.is_open or resource is None or resource.acks is None or resource.stream is not self:
+            return
+        if not resource.acks.is_failed:
+            resource.acks.asked_at = None
+            self.write(self.writer.ack(resource.acks.h))
+
+    def _leave(self) -> None:
+        """The resource ends, or waits to be resumed."""
+        resource, self.resource = self.resource, None
+        if resource is None or resource.stream is not self:
+            return
+        resource.stream = None
+        if self.is_final or resource.keeper is None or not resource.keeper(resource):
+            run_eagerly(sessions.end(resource), self.service.shared.spawn)
 
     def ending(self, condition: str) -> None:
         """A stream error is about to be sent."""
-        self.is_final = True
+        self._finish_for_good()
         self.service.shared.metrics.count_stream_error(condition)
         self.service.log.info("stream_error", condition=condition, address=self.address, jid=str(self.jid or ""))
 
     def lost(self) -> None:
         """The connection is gone: the resource ends, or waits to be resumed."""
         self.connection = None
-        resource, self.resource = self.resource, None
-        if resource is None or resource.stream is not self:
-            return
-        resource.stream = None
-        if not self.is_final and resource.keeper is not None and resource.keeper(resource):
-            return
-        self.service.shared.spawn(sessions.end(resource))
+        self.reader.close()
+        self._leave()
 
     def log_broken(self) -> None:
         """Log the exception being handled."""
