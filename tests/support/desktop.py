@@ -123,10 +123,10 @@ class Desktop:
         )
         return found.stdout.split()
 
-    def screenshot(self, path: Path) -> None:
-        """Write what the screen shows to a PNG file."""
+    def screenshot(self, path: Path, window: str = "root") -> None:
+        """Write what the screen, or the window of that id, shows to a PNG file."""
         subprocess.run(
-            ["import", "-window", "root", str(path)], env=self.environment(), check=True, timeout=20, cwd="/"
+            ["import", "-window", window, str(path)], env=self.environment(), check=True, timeout=20, cwd="/"
         )
 
     def close(self) -> None:
