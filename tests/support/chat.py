@@ -77,12 +77,15 @@ class Timers:
         while self.running and self.running[0].due_s <= end_s:
             timer = self.running[0]
             self._timers.remove(timer)
-            self.now_s = timer.due_s
+            self._move_to(timer.due_s)
             timer.callback()
             await self.world.settle()
-        self.now_s = end_s
-        self.world.clock.advance(seconds)
+        self._move_to(end_s)
         await self.world.settle()
+
+    def _move_to(self, moment_s: float) -> None:
+        self.world.clock.advance(moment_s - self.now_s)
+        self.now_s = moment_s
 
 
 class Phone:

@@ -65,9 +65,14 @@ SAVE_AFTER_S = 0.5
 
 @dataclass(slots=True)
 class Given:
-    """Ids that a resource has had, live or from the history, before it became available for the first time."""
+    """What a resource has had, live or from the history, before it became available: everything up to an id, and some above it."""
 
+    known_id: int = 0
     ids: list[int] = field(default_factory=list)
+
+    def add(self, ids: list[int]) -> None:
+        """Note some ids, as long as there is room."""
+        self.ids.extend(ids[: MAX_GIVEN - len(self.ids)])
 
 
 class OfflineModule(
@@ -107,7 +112,7 @@ class OfflineModule(
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
         if delivery is None:
-            _remember(event.resource, [event.id])
+            event.resource.state(Given).add([event.id])
             return
         delivery.confirm(event.id)
         self._save_soon(account.jid, delivery)
@@ -116,15 +121,16 @@ class OfflineModule(
 
     @on(history_given)
     def given(self, event: HistoryEvent) -> None:
-        """A resource has read part of its history: that need not be given again."""
+        """A resource has part of its history: that need not be given again."""
         account: Account = event.resource.account
         delivery = account.loaded_part(Delivery)
+        known_id = min(event.known_id, self.host.ids.stanza_id())  # a client cannot have what is still to come
         if delivery is None:
-            _remember(event.resource, event.ids)
+            given = event.resource.state(Given)
+            given.known_id = max(given.known_id, known_id)
+            given.add(event.ids)
             return
-        for id_ in event.ids:
-            if not delivery.is_on_the_way(id_):
-                delivery.confirm(id_)
+        _has(delivery, known_id, event.ids)
         self._save_soon(account.jid, delivery)
 
     # who comes
@@ -138,9 +144,7 @@ class OfflineModule(
             delivery = await resource.account.load_part(Delivery)
             if resource.has_state(Given):
                 given = resource.state(Given)
-                for id_ in given.ids:
-                    if id_ > delivery.cursor and not delivery.is_on_the_way(id_):
-                        delivery.confirm(id_)
+                _has(delivery, given.known_id, given.ids)
                 given.ids.clear()
             if delivery.is_waiting and not delivery.is_giving:
                 await self._give(resource, delivery)
@@ -279,9 +283,13 @@ class OfflineModule(
         delivery.saved = cursor
 
 
-def _remember(resource: Resource, ids: list[int]) -> None:
-    given = resource.state(Given).ids
-    given.extend(ids[: MAX_GIVEN - len(given)])
+def _has(delivery: Delivery, known_id: int, ids: list[int]) -> None:
+    """Note what a resource has, unless another one has it on the way and may still need it to wait."""
+    if known_id:
+        delivery.know(known_id)
+    for id_ in ids:
+        if not delivery.is_on_the_way(id_):
+            delivery.confirm(id_)
 
 
 def _takes(resource: Resource) -> bool:

@@ -13,6 +13,7 @@ from codec.stanza import IQ, Message
 from xmppd.errors import StanzaError
 from xmppd.hooks import MessageEvent, Phase, message_received, message_sent
 from xmppd.module import Module, Target, iq_set, on
+from xmppd.modules.rfc_6121_message import MessageModule, archive_id_of
 from xmppd.resource import Account, Resource
 
 NS = "urn:xmpp:carbons:2"
@@ -21,6 +22,18 @@ SENT = f"{NS} sent"
 RECEIVED = f"{NS} received"
 BODY = "jabber:client body"
 MUC_USER = "http://jabber.org/protocol/muc#user x"
+INVITE = "http://jabber.org/protocol/muc#user invite"
+NEVER = ("groupchat", "headline")
+
+INSTANT_MESSAGING = frozenset(
+    (
+        "http://jabber.org/protocol/chatstates",
+        "jabber:x:conference",
+        "urn:xmpp:chat-markers:0",
+        "urn:xmpp:receipts",
+    )
+)
+"""Namespaces of what is copied without a body; an error that carries back what it is about has a body or one of these."""
 
 
 class Enable(Payload, tag=(NS, "enable")):
@@ -38,7 +51,7 @@ class Carbons:
     is_enabled: bool = False
 
 
-class CarbonsModule(Module, xep=280, features=(NS,), account_features=(NS,)):
+class CarbonsModule(Module, xep=280, features=(NS,), account_features=(NS,), requires=(MessageModule,)):
     """Copies for an account's other resources."""
 
     @iq_set(Enable, to=(Target.ACCOUNT,))
@@ -59,46 +72,64 @@ class CarbonsModule(Module, xep=280, features=(NS,), account_features=(NS,)):
 
     @on(message_sent, phase=Phase.COPY)
     def copy_sent(self, event: MessageEvent) -> MessageEvent:
-        """Copy what one resource sends to the others (§7)."""
+        """Copy what one resource sends to the others (§8). What it sends to its own account they get as received."""
         account: Account = event.sender
-        if len(account.resources) > 1 and is_eligible(event.message):
-            message = event.message
+        message = event.message
+        if len(account.resources) > 1 and is_eligible(message) and not _is_for(message, account):
             if event.id and any(copy.owner == account.jid and copy.visible for copy in event.copies):
                 message = message.adding(StanzaId(id=str(event.id), by=account.jid))
-            self._copy(message, SENT, account, (event.resource,))
+            others = [resource for resource in account.resources.values() if resource is not event.resource]
+            self._copy(message, SENT, account, others, 0)
         return event
 
     @on(message_received, phase=Phase.COPY)
     def copy_received(self, event: MessageEvent) -> MessageEvent:
-        """Copy what some resources get to the others (§6); <private/> has done its work then (§8)."""
+        """Copy what some resources get to the others (§7).
+
+        Who has a copy has the message: it need not wait for anybody then. Where no resource gets the message itself it waits all
+        the same, and only those get a copy that will not get it when they become available: they are, with a negative priority.
+        """
         account: Account = event.recipient
-        message = event.message
-        if len(account.resources) > 1 and event.targets and is_eligible(message):
-            sender = (event.resource,) if event.resource is not None and event.sender is account else ()
-            self._copy(message, RECEIVED, account, (*event.targets, *sender))
-        if PRIVATE in message.tags:
-            event.message = message.without(lambda child: child.tag == PRIVATE)
+        if len(account.resources) > len(event.targets) and is_eligible(event.message, is_received=True):
+            others = [
+                resource
+                for resource in account.resources.values()
+                if resource not in event.targets
+                and (resource is not event.resource or event.sender is not account)
+                and (event.targets or resource.presence is not None)
+            ]
+            self._copy(event.message, RECEIVED, account, others, archive_id_of(event) if event.targets else 0)
         return event
 
-    def _copy(self, message: Message, tag: str, account: Account, without: tuple[Resource | None, ...]) -> None:
+    def _copy(self, message: Message, tag: str, account: Account, others: list[Resource], archive_id: int) -> None:
         inner: bytes | None = None
-        for resource in account.resources.values():
-            if resource in without or not resource.has_state(Carbons) or not resource.state(Carbons).is_enabled:
+        for resource in others:
+            if not resource.has_state(Carbons) or not resource.state(Carbons).is_enabled:
                 continue
             if inner is None:
                 name = tag.rpartition(" ")[2]
                 inner = f"<{name} xmlns='{NS}'>".encode() + forwarded_xml(message.to_xml()) + f"</{name}>".encode()
-            resource.send(Message(resource.jid, account.jid, None, message.type, None, inner, (tag,)))
+            copy = Message(resource.jid, account.jid, None, message.type, None, inner, (tag,))
+            resource.send(copy, archive_id)
 
 
-def is_eligible(message: Message) -> bool:
-    """Whether others of the account get a copy (§6.1): chats, and anything of type normal that a person reads; not what is private."""
+def is_eligible(message: Message, is_received: bool = False) -> bool:
+    """Whether others of the account get a copy (§6.1): of conversations, not of what is private or other resources have from a room."""
     tags = message.tags
-    if PRIVATE in tags or NO_COPY in tags or MUC_USER in tags or SENT in tags or RECEIVED in tags:
+    if message.type in NEVER or PRIVATE in tags or NO_COPY in tags or SENT in tags or RECEIVED in tags:
         return False
-    return message.type == "chat" or (message.type == "normal" and BODY in tags) or _is_chat_error(message)
+    if MUC_USER in tags:
+        if _is_invitation(message):
+            return True
+        if is_received:
+            return False  # a room sends it to each of the participant's resources
+    return message.type == "chat" or BODY in tags or any(tag.partition(" ")[0] in INSTANT_MESSAGING for tag in tags)
 
 
-def _is_chat_error(message: Message) -> bool:
-    """Whether it is an error about a chat message that carries what went wrong (§6.1)."""
-    return message.type == "error" and BODY in message.tags
+def _is_invitation(message: Message) -> bool:
+    x = message.element(MUC_USER)
+    return x is not None and x.find(INVITE) is not None
+
+
+def _is_for(message: Message, account: Account) -> bool:
+    return message.to is None or message.to.bare == account.jid

@@ -8,12 +8,23 @@ What is read: a page of the asking account's own history, by the form and the RS
 
 from codec.element import Element
 from codec.jid import JID
+from codec.payloads.hints import NO_PERMANENT_STORE
 from codec.payloads.stanza_id import StanzaId
 from codec.stanza import IQ, Message, escape_attribute
-from storage.interface import ArchiveCopy, ArchivedMessage, Commit, StorageFull
+from storage.interface import ArchiveCopy, ArchivedMessage, StorageFull
 from xmppd.clock import ID_SHIFT_BITS, time_of_id
 from xmppd.errors import StanzaError
-from xmppd.hooks import HistoryEvent, MessageEvent, Phase, history_given, message_received, message_routed, message_sent
+from xmppd.hooks import (
+    DiscoEvent,
+    HistoryEvent,
+    MessageEvent,
+    Phase,
+    disco_info,
+    history_given,
+    message_received,
+    message_routed,
+    message_sent,
+)
 from xmppd.host import Host
 from xmppd.module import Module, Target, iq_get, iq_set, on
 from xmppd.modules.xep_0313_query import (
@@ -26,11 +37,12 @@ from xmppd.modules.xep_0313_query import (
     Start,
     fin_of,
     form_of_fields,
+    known_id,
     read_query,
     required_ids,
     result_inner,
 )
-from xmppd.modules.xep_0334_hints import is_storable
+from xmppd.modules.xep_0334_hints import may_wait
 from xmppd.modules.xep_0359_ids import StanzaIdsModule, stanza_id_xml
 from xmppd.modules.xep_0441_mam_prefs import ArchivePrefsModule, Choice
 from xmppd.resource import Account, Resource
@@ -45,7 +57,7 @@ WAITING_DAYS = 90
 class ArchiveModule(
     Module,
     xep=313,
-    account_features=(NS, f"{NS}#extended"),
+    features=(NS, f"{NS}#extended"),  # of accounts alone says §7, but Profanity 0.13 asks the domain
     requires=(ArchivePrefsModule, StanzaIdsModule),
 ):
     """Keep messages, and give them back page by page."""
@@ -54,7 +66,8 @@ class ArchiveModule(
         super().__init__(host)
         self._ids = host.module(StanzaIdsModule)
         self._is_enabled = host.config.archive.enabled
-        self._timed: Commit | None = None
+        if not self._is_enabled:
+            self.account_features = ()  # nobody has a history: ids in messages must not be taken for its (§3.5)
 
     async def start(self) -> None:
         """Forget, from time to time, what is too old to be kept."""
@@ -68,22 +81,25 @@ class ArchiveModule(
             self.host.archive.prune(max(0, before_us) << ID_SHIFT_BITS)
         self.host.call_later(PRUNE_EVERY_S, self._prune)
 
+    @on(disco_info)
+    def offer(self, event: DiscoEvent) -> None:
+        """Offer histories on the accounts that have them (§7); where there are none, ids in messages must not be taken for theirs."""
+        if self._is_enabled and event.account is not None and event.node is None:
+            event.features.extend((NS, f"{NS}#extended", f"{NS}#groupchat-field"))
+
     # keeping
 
     @on(message_sent, phase=Phase.ARCHIVE)
     def keep_sent(self, event: MessageEvent) -> MessageEvent:
         """Add the sender's copy."""
         message = event.message
-        if not is_storable(message):
+        if not may_wait(message):
             return event
-        if self.host.backend.is_full:
-            raise StanzaError(
-                "resource-constraint", text="The server has no room to keep messages now; try again later."
-            )
         event.kept = message
         account: Account = event.sender
         peer = account.jid if message.to is None else message.to
-        if self._is_enabled and account.part(Choice).keeps(peer):
+        if self._is_visible(message, account, peer):
+            self._check_room()
             event.copies.append(ArchiveCopy(account.jid, peer.bare, peer.resourcepart, True, False, True, event.mark))
         return event
 
@@ -91,19 +107,22 @@ class ArchiveModule(
     def keep_received(self, event: MessageEvent) -> MessageEvent:
         """Add the recipient's copy, and tell the recipient its id."""
         message = event.message
-        if event.kept is None and (event.sender is not None or not is_storable(message)):
+        if event.kept is None and (event.sender is not None or not may_wait(message)):
             return event
         event.kept = message
         account: Account = event.recipient
         peer = account.jid if message.from_ is None else message.from_
-        is_visible = self._is_enabled and account.part(Choice).keeps(peer)
+        is_visible = self._is_visible(message, account, peer)
         # whoever has a history catches up from it; for others only what nobody took must wait
         is_pending = is_visible or not event.targets
+        if not is_pending:
+            return event
+        self._check_room()
         if event.sender is account:
             event.copies[:] = [
                 ArchiveCopy(account.jid, peer.bare, peer.resourcepart, True, is_pending, is_visible, event.mark)
             ]
-        elif is_visible or is_pending:
+        else:
             event.copies.append(
                 ArchiveCopy(account.jid, peer.bare, peer.resourcepart, False, is_pending, is_visible, 0)
             )
@@ -111,10 +130,29 @@ class ArchiveModule(
             event.message = message.adding_raw(stanza_id_xml(account.jid, str(event.id)), StanzaId.TAG)
         return event
 
+    def _is_visible(self, message: Message, account: Account, peer: JID) -> bool:
+        """Whether an account's history shows a message that may wait."""
+        return self._is_enabled and NO_PERMANENT_STORE not in message.tags and account.part(Choice).keeps(peer)
+
+    def _check_room(self) -> None:
+        """Refuse a message before it is delivered rather than after."""
+        if self.host.backend.is_full:
+            raise StanzaError(
+                "resource-constraint", text="The server has no room to keep messages now; try again later."
+            )
+
     @on(message_routed, phase=Phase.ARCHIVE)
     def write(self, event: MessageEvent) -> MessageEvent:
-        """Write the message and its copies."""
+        """Write the message and its copies.
+
+        A sender without a history gets one that no query shows, where a retry must be recognised after a crash (XEP-0359).
+        """
         assert event.kept is not None
+        if event.mark and event.copies[0].owner != event.sender.jid:
+            sender, to = event.sender.jid, event.message.to
+            event.copies.append(
+                ArchiveCopy(sender, sender if to is None else to.bare, "", True, False, False, event.mark)
+            )
         try:
             commit = self.host.archive.append(event.id, event.kept.to_xml(), event.copies)
         except StorageFull as error:
@@ -123,15 +161,7 @@ class ArchiveModule(
         self.host.metrics.archive_messages += 1
         if event.mark:
             self._ids.remember(event.sender, event.mark, commit)
-        if commit is not self._timed:
-            self._time(commit)
         return event
-
-    def _time(self, commit: Commit) -> None:
-        """Count how long a batch takes from its first message to the disk."""
-        self._timed = commit
-        started = self.host.clock.monotonic()
-        commit.add_done_callback(lambda _: self.host.metrics.observe_commit(self.host.clock.monotonic() - started))
 
     # reading
 
@@ -150,12 +180,15 @@ class ArchiveModule(
         if resource is None:
             raise StanzaError("not-allowed")
         query = read_query(request, self.host.config.archive.page_max)
+        await self.host.backend.flush()  # the client may name an id that it has just got and that is not committed yet
         await self._require(owner, request)
-        await self.host.backend.flush()
         page = await self.host.archive.query(owner, query)
-        messages = [] if request.rsm is not None and request.rsm.asks_count_only else page.messages
-        self._send(resource, owner, request, messages)
-        return fin_of(page, messages, asks_count_only=not messages and bool(page.messages))
+        if not query.want_total:
+            self._send(resource, owner, request, page.messages)
+            self.host.signal(
+                history_given, HistoryEvent(resource, [message.id for message in page.messages], known_id(query))
+            )
+        return fin_of(request, page)
 
     async def _require(self, owner: JID, request: Query) -> None:
         """Refuse ids that the history does not hold (§4.3.2.1)."""
@@ -171,8 +204,6 @@ class ArchiveModule(
         for message in ordered:
             inner = result_inner(head, message, time_of_id(message.id))
             resource.send(Message(resource.jid, owner, None, "normal", None, inner, (RESULT,)))
-        if messages:
-            self.host.signal(history_given, HistoryEvent(resource, [message.id for message in messages]))
 
     @iq_get(MetadataRequest, to=(Target.ACCOUNT,))
     async def metadata(self, iq: IQ) -> Metadata:

@@ -5,10 +5,10 @@ from datetime import datetime
 
 from codec.element import Element
 from codec.payload import Payload, attr, child, flag
-from codec.values import format_datetime, parse_datetime
 from codec.payloads.data_form import Field, Form
 from codec.payloads.forwarded import forwarded_xml
 from codec.payloads.rsm import First, Set
+from codec.values import format_datetime, parse_datetime
 from storage.interface import ArchivedMessage, ArchivePage, ArchiveQuery
 from xmppd.clock import ID_SHIFT_BITS, id_of_time
 from xmppd.errors import StanzaError
@@ -20,7 +20,19 @@ DEFAULT_PAGE = 50
 MAX_IDS = 500
 """Ids in one query; each is a look-up of its own."""
 
-FIELDS = ("with", "start", "end", "before-id", "after-id", "ids")
+FIELDS = {
+    "with": "jid-single",
+    "start": "text-single",
+    "end": "text-single",
+    "before-id": "text-single",
+    "after-id": "text-single",
+    "ids": "list-multi",
+    "include-groupchat": "boolean",
+}
+"""What a query may ask for, and each field's type."""
+
+VALIDATE_NS = "http://jabber.org/protocol/xdata-validate"
+OPEN_IDS = Element(f"{VALIDATE_NS} validate", {"datatype": "xs:string"}, (Element(f"{VALIDATE_NS} open"),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +84,13 @@ class Metadata(Payload, tag=(NS, "metadata")):
 
 
 def form_of_fields() -> Element:
-    """Return <query/> with the form that lists what a query may ask for (§4.1.5)."""
-    kinds = {"with": "jid-single", "ids": "list-multi"}
-    fields = [Field.of("FORM_TYPE", NS, type="hidden")]
-    fields.extend(Field.of(name, (), type=kinds.get(name, "text-single")) for name in FIELDS)
-    return Query(form=Form(type="form", fields=tuple(fields))).to_element()
+    """Return <query/> with the form that lists what a query may ask for (§4.1.6); any ids may be asked for (XEP-0122 §3.2)."""
+    form = Form(type="form", fields=(Field.of("FORM_TYPE", NS, type="hidden"),)).to_element()
+    fields = [
+        Element(Field.TAG, {"var": name, "type": type_}, (OPEN_IDS,) if name == "ids" else ())
+        for name, type_ in FIELDS.items()
+    ]
+    return Element(Query.TAG, {}, (Element(form.tag, form.attrs, (*form.children, *fields)),))
 
 
 def parse_id(text: str | None) -> int | None:
@@ -116,6 +130,7 @@ def read_query(request: Query, page_max: int) -> ArchiveQuery:
                 raise StanzaError("feature-not-implemented", text=f"A query cannot ask for {field.var}.")
     if rsm.index is not None:
         raise StanzaError("feature-not-implemented", text="Pages are found by id, not by index.")
+    form.boolean("include-groupchat")  # must be one; histories hold nothing of rooms, so it changes nothing
     with_, start, end = form.jid("with"), form.moment("start"), form.moment("end")
     ids = form.values("ids")
     if len(ids) > MAX_IDS:
@@ -136,15 +151,24 @@ def read_query(request: Query, page_max: int) -> ArchiveQuery:
     )
 
 
+def known_id(query: ArchiveQuery) -> int:
+    """Return up to which id the asker has everything, as a query for what comes after it in the whole history says; 0: it does not say."""
+    is_whole = query.peer is None and query.ids is None and query.start_id is None and not query.newest_first
+    return query.after_id or 0 if is_whole else 0
+
+
 def result_inner(head: str, message: ArchivedMessage, stamp: datetime) -> bytes:
     """Return <result/> around a message; `head` is its start tag up to where the id goes."""
     return b"%b id='%d'>%b</result>" % (head.encode(), message.id, forwarded_xml(message.stanza, stamp))
 
 
-def fin_of(page: ArchivePage, messages: list[ArchivedMessage], *, asks_count_only: bool) -> Fin:
-    """Return the end of an answer (§4.2)."""
-    if messages:
-        rsm = Set(first=First(id=str(messages[0].id)), last=str(messages[-1].id), count=page.total)
+def fin_of(request: Query, page: ArchivePage) -> Fin:
+    """Return the end of an answer (§4.2). Where only the count was asked for, the page's messages were not sent."""
+    rsm = request.rsm or Set()
+    if rsm.asks_count_only:
+        return Fin(complete=None if page.messages else "true", rsm=Set(count=page.total))
+    if page.messages:
+        found = Set(first=First(id=str(page.messages[0].id)), last=str(page.messages[-1].id))
     else:
-        rsm = Set(count=page.total if asks_count_only or page.total is not None else 0)
-    return Fin(complete="true" if page.is_last and not asks_count_only else None, rsm=rsm)
+        found = Set(count=None if rsm.after or rsm.before else 0)
+    return Fin(complete="true" if page.is_last else None, rsm=found)

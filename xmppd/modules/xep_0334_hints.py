@@ -7,6 +7,7 @@ what is left out, not what is kept, so that an extension unknown to us is not lo
 from codec.payloads.hints import NO_PERMANENT_STORE, NO_STORE, STORE
 from codec.stanza import Message
 from xmppd.module import Module
+from xmppd.modules.rfc_6121_message import NOT_CONVERSATION
 
 CHAT_STATES_NS = "http://jabber.org/protocol/chatstates"
 
@@ -26,16 +27,24 @@ BODY = "jabber:client body"
 
 
 class HintsModule(Module, xep=334, features=("urn:xmpp:hints",)):
-    """Says that hints are heeded; those who keep messages ask `is_storable`."""
+    """Says that hints are heeded; those who keep messages ask `may_wait` and `is_storable`."""
+
+
+def may_wait(message: Message) -> bool:
+    """Whether a message may be kept for somebody who is not there.
+
+    It is part of a conversation, <no-store/> does not forbid it, and there is something lasting in it.
+    """
+    if message.type in NOT_CONVERSATION:
+        return False
+    tags = message.tags
+    if BODY in tags:
+        return NO_STORE not in tags
+    if NO_STORE in tags:
+        return False
+    return STORE in tags or not PASSING.issuperset(tags)
 
 
 def is_storable(message: Message) -> bool:
-    """Whether histories keep a message: type chat or normal, not forbidden by a hint, and with something lasting in it."""
-    if message.type != "chat" and message.type != "normal":
-        return False
-    tags = message.tags
-    if NO_STORE in tags or NO_PERMANENT_STORE in tags:
-        return False
-    if BODY in tags or STORE in tags:
-        return True
-    return not PASSING.issuperset(tags)
+    """Whether histories keep a message: it may wait, and <no-permanent-store/> does not forbid more than that (§4.1)."""
+    return NO_PERMANENT_STORE not in message.tags and may_wait(message)

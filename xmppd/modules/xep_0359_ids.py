@@ -28,7 +28,7 @@ REMEMBERED_US = 7 * 24 * 3600 * 1_000_000
 
 @dataclass(slots=True)
 class RecentlySent:
-    """mark of a message -> what its acknowledgement waits for, None once it is committed; oldest first."""
+    """mark of a message -> what its acknowledgement waits for, None where it was read back from the history; oldest first."""
 
     marks: dict[int, Commit | None] = field(default_factory=dict)
 
@@ -65,13 +65,15 @@ class StanzaIdsModule(Module, xep=359, account_features=(NS,)):
 
     @on(message_sent, phase=Phase.ANNOTATE)
     def give_id(self, event: MessageEvent) -> MessageEvent:
-        """Give the message its id."""
+        """Give the message its id, and take out ids that pretend to be it (§3, rule 2)."""
         event.id = self.host.ids.stanza_id()
+        if StanzaId.TAG in event.message.tags:
+            event.message = without_ids_by(event.message, event.sender.jid)
         return event
 
     @on(message_received, phase=Phase.ANNOTATE)
     def clean(self, event: MessageEvent) -> MessageEvent:
-        """Give a message from elsewhere its id, and take out ids that pretend to be ours (§5)."""
+        """Give a message from elsewhere its id, and take out ids that pretend to be the recipient's (§3, rule 2)."""
         if not event.id:
             event.id = self.host.ids.stanza_id()
         if StanzaId.TAG in event.message.tags:
@@ -83,6 +85,7 @@ class StanzaIdsModule(Module, xep=359, account_features=(NS,)):
         recent = account.loaded_part(RecentlySent)
         if recent is None:
             return
+        recent.marks.pop(mark, None)  # one whose commit failed: it is the newest now
         recent.marks[mark] = commit
         if len(recent.marks) > REMEMBERED:
             del recent.marks[next(iter(recent.marks))]
