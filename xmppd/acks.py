@@ -35,7 +35,7 @@ class Acks:
         asked_last: `handled` at its last <r/>.
         is_failed: a commit failed; the stream must end without acknowledging more.
         on_progress: called when more has become durable, or it failed.
-        limit, on_overflow: called when more than `limit` stanzas are unacknowledged.
+        limit, on_overflow: called when one stanza more than `limit` is unacknowledged.
         r_sent_at: `sent` at our last <r/>, or None when the client has told something since.
     """
 

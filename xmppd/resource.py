@@ -20,6 +20,10 @@ class StreamLike(Protocol):
 
     resource: "Resource | None"
     jid: JID | None
+    login: Any
+    """Its SASL exchanges (`xmppd.login.Login`), None while it may not log in."""
+    claimed: JID | None
+    """The bare JID that its header names, not proven."""
 
     @property
     def is_secure(self) -> bool:
@@ -47,6 +51,20 @@ class StreamLike(Protocol):
 
     def end(self, condition: str, text: str | None = None, app: Element | None = None) -> None:
         """Send a stream error and close."""
+
+    def close(self) -> None:
+        """Close without an error."""
+
+    # for those who log in by another profile than RFC 6120's
+
+    def enter(self, jid: JID) -> None:
+        """The client has proven that it is the account `jid`."""
+
+    async def bind(self, host: Any, jid: JID, resourcepart: str) -> "Resource":
+        """Bind a resource to this stream; no waiting after that. Raises StanzaError or StreamError."""
+
+    def send_features(self) -> None:
+        """Send the features that the stream has now."""
 
 
 class Account:
@@ -183,7 +201,7 @@ class Resource:
         if acks is not None:
             acks.unacked.append((stanza, archive_id))
             acks.sent += 1
-            if len(acks.unacked) > acks.limit:
+            if len(acks.unacked) == acks.limit + 1:
                 acks.on_overflow()
         stream = self.stream
         if stream is not None:

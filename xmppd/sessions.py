@@ -23,9 +23,8 @@ async def bind(account: Account, resourcepart: str, stream: StreamLike) -> Resou
         StanzaError: resource-constraint: the account has as many resources as it may have.
     """
     host: Host = account.host
-    old = account.resources.get(resourcepart)
-    if old is not None:
-        await end(old, "conflict")
+    while (old := account.resources.get(resourcepart)) is not None:
+        await end(old, "conflict")  # meanwhile another stream may have bound the same
     if len(account.resources) >= host.config.c2s.max_resources_per_account:
         raise StanzaError("resource-constraint", text="This account has as many connected clients as it may have.")
     resource = Resource(
@@ -48,8 +47,11 @@ async def end(resource: Resource, reason: str = "", text: str | None = None) -> 
     resource.is_ended = True
     account, host = resource.account, resource.account.host
     stream, resource.stream = resource.stream, None
-    if stream is not None and reason:
-        stream.end(reason, text)
+    if stream is not None:
+        if reason:
+            stream.end(reason, text)
+        else:
+            stream.close()
     if account.resources.get(resource.jid.resourcepart) is resource:
         del account.resources[resource.jid.resourcepart]
     if not account.resources:
