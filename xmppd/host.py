@@ -4,6 +4,7 @@ Modules see the server through their host alone.
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from xmppd.errors import StanzaError
 from xmppd.hooks import AccessEvent, DeliveredEvent, Filter, Hook, Signal, presence_access, stanza_delivered
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
+from xmppd.opaque_ids import OpaqueIds
 from xmppd.resource import Account, Resource
 from xmppd.sasl.password_work import PasswordWork
 
@@ -39,6 +41,7 @@ class Shared:
         self.backend = backend
         self.clock = clock
         self.ids = Ids(clock)
+        self.archive_ids = OpaqueIds(secrets.token_bytes(32))
         self.metrics = metrics
         self.password_work = PasswordWork()
         self.hosts: dict[str, Host] = {}
@@ -67,6 +70,7 @@ class Host:
         self.config = shared.config
         self.clock = shared.clock
         self.ids = shared.ids
+        self.archive_ids = shared.archive_ids
         self.metrics = shared.metrics
         self.backend = shared.backend
         self.account_store = shared.backend.accounts

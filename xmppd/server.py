@@ -24,6 +24,7 @@ from xmppd.loader import LoadError, load
 from xmppd.login import Credentials
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
+from xmppd.opaque_ids import OpaqueIds
 from xmppd.router import Router
 from xmppd.sasl.offer import Realm
 from xmppd.sasl.unknown import UnknownAccounts
@@ -89,6 +90,7 @@ class Server:
             self.config.limits.outbox_bytes,
             self.config.limits.stream_bytes_per_s,
         )
+        self.shared.archive_ids = OpaqueIds(await self._secret("archive_ids"))
         for domain in self.config.server.domains:
             self.shared.hosts[domain] = Host(domain, self.shared)
         for host in self.shared.hosts.values():
@@ -144,17 +146,22 @@ class Server:
 
     async def _realms(self) -> dict[str, Realm]:
         """Return what logins need, by domain; the secret behind the salts of unknown accounts stays the same over a restart."""
-        store = self.backend.keyval("server")
-        secret = await store.get("unknown_accounts")
-        if secret is None:
-            secret = secrets.token_bytes(32)
-            await store.set("unknown_accounts", secret)
+        secret = await self._secret("unknown_accounts")
         work = self.shared.password_work
         iterations = self.config.scram.iterations
         return {
             domain: Realm(Credentials(host), UnknownAccounts(secret, domain, iterations), work)
             for domain, host in self.shared.hosts.items()
         }
+
+    async def _secret(self, name: str) -> bytes:
+        """Return 32 random bytes that stay the same over restarts."""
+        store = self.backend.keyval("server")
+        secret = await store.get(name)
+        if secret is None:
+            secret = secrets.token_bytes(32)
+            await store.set(name, secret)
+        return secret
 
     # while it runs
 

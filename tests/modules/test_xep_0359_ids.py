@@ -52,7 +52,8 @@ async def test_a_message_bears_its_id_in_the_recipients_history(world: World) ->
     await romeo.send(chat(juliet, "one"))
     [message] = await juliet.messages()
     bounds = await world.shared.backend.archive.bounds("juliet@example.org")
-    assert bounds is not None and stanza_id(message, "juliet@example.org") == str(bounds[0])
+    assert bounds is not None
+    assert world.shared.archive_ids.id_of(stanza_id(message, "juliet@example.org")) == bounds[0]
 
 
 async def test_the_recipient_does_not_see_the_id_in_the_senders_history(world: World) -> None:
@@ -95,7 +96,8 @@ async def test_ids_ascend_in_the_order_in_which_messages_were_sent(world: World)
     romeo, juliet = await pair(world)
     for count in range(5):
         await romeo.send(chat(juliet, str(count)))
-    ids = [int(stanza_id(message, "juliet@example.org") or "") for message in await juliet.messages()]
+    opaque = world.shared.archive_ids
+    ids = [opaque.id_of(stanza_id(message, "juliet@example.org")) or 0 for message in await juliet.messages()]
     assert ids == sorted(set(ids)) and len(ids) == 5
 
 

@@ -28,6 +28,7 @@ from xmppd.loader import load
 from xmppd.login import Credentials
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
+from xmppd.opaque_ids import OpaqueIds
 from xmppd.router import Router
 from xmppd.sasl.offer import Realm
 from xmppd.sasl.unknown import UnknownAccounts
@@ -127,7 +128,7 @@ class Client:
         for text in xml:
             self.stream.receive(text.encode())
             await self.world.settle()
-            while self.stream.is_busy:
+            while self.stream.is_busy:  # noqa: ASYNC110  the turns of the loop are what a test waits for
                 await asyncio.sleep(0)
         await self.world.settle()
 
@@ -226,6 +227,7 @@ class World:
             task.add_done_callback(tasks.discard)
 
         shared.spawn = spawn
+        shared.archive_ids = OpaqueIds(b"the same in every world of tests")
         shared.end_resource = sessions.end
         router = Router(shared)
         names = tuple(modules)
@@ -266,9 +268,7 @@ class World:
         connection.events.clear()
         return client
 
-    def stream(
-        self, domain: str = "example.org", address: str = "127.0.0.1"
-    ) -> tuple[ClientStream, FakeConnection]:
+    def stream(self, domain: str = "example.org", address: str = "127.0.0.1") -> tuple[ClientStream, FakeConnection]:
         """Return a new stream that has seen the client's header and sent its features, and its connection."""
         connection = FakeConnection()
         connection.address = address

@@ -203,7 +203,9 @@ class OfflineModule(
     def _give_one(self, resource: Resource, message: ArchivedMessage) -> None:
         stanza = read_stanza(message.stanza)
         stanza = stanza.adding(Delay(from_=self.host.domain, stamp=time_of_id(message.id)))
-        stanza = stanza.adding_raw(stanza_id_xml(resource.account.jid, str(message.id)), StanzaId.TAG)
+        stanza = stanza.adding_raw(
+            stanza_id_xml(resource.account.jid, self.host.archive_ids.text_of(message.id)), StanzaId.TAG
+        )
         resource.send(stanza, message.id)
 
     # who goes

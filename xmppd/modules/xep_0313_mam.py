@@ -127,7 +127,9 @@ class ArchiveModule(
                 ArchiveCopy(account.jid, peer.bare, peer.resourcepart, False, is_pending, is_visible, 0)
             )
         if is_visible:
-            event.message = message.adding_raw(stanza_id_xml(account.jid, str(event.id)), StanzaId.TAG)
+            event.message = message.adding_raw(
+                stanza_id_xml(account.jid, self.host.archive_ids.text_of(event.id)), StanzaId.TAG
+            )
         return event
 
     def _is_visible(self, message: Message, account: Account, peer: JID) -> bool:
@@ -179,7 +181,7 @@ class ArchiveModule(
         resource = self.host.resource(iq.from_)
         if resource is None:
             raise StanzaError("not-allowed")
-        query = read_query(request, self.host.config.archive.page_max)
+        query = read_query(request, self.host.config.archive.page_max, self.host.archive_ids)
         await self.host.backend.flush()  # the client may name an id that it has just got and that is not committed yet
         await self._require(owner, request)
         page = await self.host.archive.query(owner, query)
@@ -188,11 +190,11 @@ class ArchiveModule(
             self.host.signal(
                 history_given, HistoryEvent(resource, [message.id for message in page.messages], known_id(query))
             )
-        return fin_of(request, page)
+        return fin_of(request, page, self.host.archive_ids)
 
     async def _require(self, owner: JID, request: Query) -> None:
         """Refuse ids that the history does not hold (§4.3.2.1)."""
-        for id_ in required_ids(request):
+        for id_ in required_ids(request, self.host.archive_ids):
             if id_ is None or not await self.host.archive.has(owner, id_):
                 raise StanzaError("item-not-found", text="This history holds no message of that id.")
 
@@ -202,7 +204,7 @@ class ArchiveModule(
             head += f" queryid='{escape_attribute(request.queryid)}'"
         ordered = reversed(messages) if request.is_flipped else messages
         for message in ordered:
-            inner = result_inner(head, message, time_of_id(message.id))
+            inner = result_inner(head, self.host.archive_ids.text_of(message.id), message, time_of_id(message.id))
             resource.send(Message(resource.jid, owner, None, "normal", None, inner, (RESULT,)))
 
     @iq_get(MetadataRequest, to=(Target.ACCOUNT,))
@@ -215,6 +217,6 @@ class ArchiveModule(
             return Metadata()
         start, end = bounds
         return Metadata(
-            start=Start(id=str(start), timestamp=time_of_id(start)),
-            end=End(id=str(end), timestamp=time_of_id(end)),
+            start=Start(id=self.host.archive_ids.text_of(start), timestamp=time_of_id(start)),
+            end=End(id=self.host.archive_ids.text_of(end), timestamp=time_of_id(end)),
         )

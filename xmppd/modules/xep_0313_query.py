@@ -12,6 +12,7 @@ from codec.values import format_datetime, parse_datetime
 from storage.interface import ArchivedMessage, ArchivePage, ArchiveQuery
 from xmppd.clock import ID_SHIFT_BITS, id_of_time
 from xmppd.errors import StanzaError
+from xmppd.opaque_ids import OpaqueIds
 
 NS = "urn:xmpp:mam:2"
 DEFAULT_PAGE = 50
@@ -93,15 +94,7 @@ def form_of_fields() -> Element:
     return Element(Query.TAG, {}, (Element(form.tag, form.attrs, (*form.children, *fields)),))
 
 
-def parse_id(text: str | None) -> int | None:
-    """Return an archive id of ours, None when the text is none."""
-    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 19:
-        return None
-    value = int(text)
-    return value if 0 < value < 1 << 63 else None
-
-
-def required_ids(request: Query) -> list[int | None]:
+def required_ids(request: Query, opaque: OpaqueIds) -> list[int | None]:
     """Return the ids that the history must hold for the query to make sense; None for one that cannot be ours."""
     texts: list[str] = []
     if request.rsm is not None:
@@ -109,10 +102,10 @@ def required_ids(request: Query) -> list[int | None]:
     if request.form is not None:
         for name in ("before-id", "after-id", "ids"):
             texts.extend(request.form.values(name))
-    return [parse_id(text) for text in texts]
+    return [opaque.id_of(text) for text in texts]
 
 
-def read_query(request: Query, page_max: int) -> ArchiveQuery:
+def read_query(request: Query, page_max: int, opaque: OpaqueIds) -> ArchiveQuery:
     """Return what storage is asked.
 
     Raises:
@@ -135,8 +128,8 @@ def read_query(request: Query, page_max: int) -> ArchiveQuery:
     ids = form.values("ids")
     if len(ids) > MAX_IDS:
         raise StanzaError("policy-violation", text=f"At most {MAX_IDS} ids at once.")
-    after = [id_ for id_ in (parse_id(rsm.after), parse_id(form.value("after-id"))) if id_ is not None]
-    before = [id_ for id_ in (parse_id(rsm.before), parse_id(form.value("before-id"))) if id_ is not None]
+    after = [id_ for id_ in map(opaque.id_of, (rsm.after, form.value("after-id"))) if id_ is not None]
+    before = [id_ for id_ in map(opaque.id_of, (rsm.before, form.value("before-id"))) if id_ is not None]
     return ArchiveQuery(
         peer=None if with_ is None else with_.bare,
         peer_resource=with_.resourcepart if with_ is not None and with_.resourcepart else None,
@@ -144,7 +137,7 @@ def read_query(request: Query, page_max: int) -> ArchiveQuery:
         end_id=None if end is None else id_of_time(end) + (1 << ID_SHIFT_BITS) - 1,
         after_id=max(after) if after else None,
         before_id=min(before) if before else None,
-        ids=tuple(id_ for id_ in map(parse_id, ids) if id_ is not None) if ids else None,
+        ids=tuple(id_ for id_ in map(opaque.id_of, ids) if id_ is not None) if ids else None,
         limit=max(1, min(DEFAULT_PAGE if rsm.max is None else rsm.max, page_max)),
         newest_first=rsm.before is not None,
         want_total=rsm.asks_count_only,
@@ -157,18 +150,19 @@ def known_id(query: ArchiveQuery) -> int:
     return query.after_id or 0 if is_whole else 0
 
 
-def result_inner(head: str, message: ArchivedMessage, stamp: datetime) -> bytes:
+def result_inner(head: str, id_text: str, message: ArchivedMessage, stamp: datetime) -> bytes:
     """Return <result/> around a message; `head` is its start tag up to where the id goes."""
-    return b"%b id='%d'>%b</result>" % (head.encode(), message.id, forwarded_xml(message.stanza, stamp))
+    return b"%b id='%b'>%b</result>" % (head.encode(), id_text.encode(), forwarded_xml(message.stanza, stamp))
 
 
-def fin_of(request: Query, page: ArchivePage) -> Fin:
+def fin_of(request: Query, page: ArchivePage, opaque: OpaqueIds) -> Fin:
     """Return the end of an answer (§4.2). Where only the count was asked for, the page's messages were not sent."""
     rsm = request.rsm or Set()
     if rsm.asks_count_only:
         return Fin(complete=None if page.messages else "true", rsm=Set(count=page.total))
     if page.messages:
-        found = Set(first=First(id=str(page.messages[0].id)), last=str(page.messages[-1].id))
+        first, last = (opaque.text_of(page.messages[index].id) for index in (0, -1))
+        found = Set(first=First(id=first), last=last)
     else:
         found = Set(count=None if rsm.after or rsm.before else 0)
     return Fin(complete="true" if page.is_last else None, rsm=found)
