@@ -37,7 +37,10 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
+    "xep_0386_bind2",
+    "xep_0388_sasl2",
     "xep_0441_mam_prefs",
+    "xep_0484_fast",
 )
 """Files of `xmppd/modules` that each virtual host loads, in this order; what a module requires comes before it anyway."""
 

@@ -216,6 +216,96 @@ class AccessEvent:
     is_allowed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UserAgent:
+    """What a client says of itself when it logs in by XEP-0388; all may be "", and nothing of it goes to others.
+
+    Attributes:
+        id: UUID of the installation, in lower case, which stays the same from login to login; nobody has checked it.
+        software, device: for people, cut short.
+    """
+
+    id: str = ""
+    software: str = ""
+    device: str = ""
+
+
+@dataclass(slots=True)
+class InlineEvent:
+    """What XEP-0388's <inline/> is about to offer on a stream: append to `features`."""
+
+    stream: Any
+    features: list[Element] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class MechanismEvent:
+    """A login by a mechanism that is not among those that the stream offers to everybody.
+
+    Attributes:
+        request: the <authenticate/> element. name: the mechanism that it asks for.
+        mechanism: an attempt by it (`sasl.mechanism.Mechanism`); whoever knows the name puts it there.
+    """
+
+    stream: Any
+    request: Element
+    agent: UserAgent
+    name: str
+    mechanism: Any = None
+
+
+@dataclass(slots=True)
+class AuthenticatedEvent:
+    """A client has proven who it is by XEP-0388; what else its request asks for is done now.
+
+    Attributes:
+        jid: the account's bare JID. mechanism: how it was proven.
+        request: the <authenticate/> element.
+        resource: the `Resource` that the stream has got, None as yet.
+        is_resumed: it is one that goes on, so no features follow.
+        answers: what <success/> carries; append to it.
+        afterwards: called without arguments when <success/> has been written.
+    """
+
+    stream: Any
+    jid: JID
+    mechanism: str
+    request: Element
+    agent: UserAgent
+    resource: Any = None
+    is_resumed: bool = False
+    answers: list[Element] = field(default_factory=list)
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class BindInlineEvent:
+    """What XEP-0386's <inline/> is about to offer on a stream: append disco features to `features`."""
+
+    stream: Any
+    features: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class BindEvent:
+    """A resource is bound by XEP-0386.
+
+    Attributes:
+        account: whose. request: the <bind/> element.
+        resource: None until it is bound.
+        answers: what <bound/> carries; append to it.
+        history_end_id: the last archive id of the account's history, 0 when it is empty or there is none; the client is told, and
+            reads for itself what it has missed up to it.
+    """
+
+    stream: Any
+    account: Any
+    request: Element
+    resource: Any = None
+    answers: list[Element] = field(default_factory=list)
+    history_end_id: int = 0
+
+
 message_sent: Filter[MessageEvent] = Filter(
     "message_sent", "A message from a resource of a local account, before it is routed; not waiting."
 )
@@ -270,6 +360,28 @@ account_deleted: Signal[AccountEvent] = Signal(
 
 presence_access: Signal[AccessEvent] = Signal(
     "presence_access", "Somebody asks what only those may know who see an account's presence; may wait."
+)
+
+sasl2_inline: Signal[InlineEvent] = Signal(
+    "sasl2_inline", "What can be asked for together with a login by XEP-0388 is about to be offered; not waiting."
+)
+sasl2_mechanism: Signal[MechanismEvent] = Signal(
+    "sasl2_mechanism", "A login by XEP-0388 asks for a mechanism that only a module knows; not waiting."
+)
+sasl2_authenticated: Filter[AuthenticatedEvent] = Filter(
+    "sasl2_authenticated",
+    "A login by XEP-0388 has succeeded, and <success/> is about to be sent. CHECK: what needs no resource and may wait; COPY: a "
+    "resource is resumed; DELIVER: one is bound where there is none yet. Whoever gives the stream a resource must not wait after "
+    "that, nor may anybody behind it: what is sent to the resource would come before <success/>. None: the stream has ended.",
+)
+bind2_inline: Signal[BindInlineEvent] = Signal(
+    "bind2_inline", "What can be asked for together with binding by XEP-0386 is about to be offered; not waiting."
+)
+bind2_requested: Signal[BindEvent] = Signal(
+    "bind2_requested", "A resource is about to be bound by XEP-0386: the time to read what the answer needs; may wait."
+)
+bind2_bound: Signal[BindEvent] = Signal(
+    "bind2_bound", "A resource has been bound by XEP-0386, and <bound/> is about to be sent; not waiting."
 )
 
 stream_features: Signal[FeaturesEvent] = Signal("stream_features", "Stream features are about to be sent; not waiting.")

@@ -101,18 +101,20 @@ class Login:
         if self._failures >= MAX_FAILURES:
             raise StreamError("policy-violation", "Too many failed logins.")
 
-    def succeeded(self, result: Success) -> JID:
-        """Count a success, and return the account's bare JID.
+    def succeeded(self) -> None:
+        """Count a success."""
+        self._host.metrics.logins["ok"] += 1
+
+    def jid_of(self, result: Success) -> JID:
+        """Return the bare JID of the account that has proven itself.
 
         Raises:
             StreamError: internal-server-error: it cannot be one.
         """
         try:
-            jid = JID.of(result.localpart, self._host.domain)
+            return JID.of(result.localpart, self._host.domain)
         except InvalidJID as error:
             raise StreamError("internal-server-error") from error
-        self._host.metrics.logins["ok"] += 1
-        return jid
 
     def _reset(self) -> None:
         self._mechanism = None
@@ -144,7 +146,8 @@ class Login:
             # an empty challenge is an empty element, which RFC 6120 §6.4.3 writes so
             write(Element(f"{SASL_NS} challenge", {}, (data,) if data else ()))
             return
-        jid = self.succeeded(result)
+        jid = self.jid_of(result)
+        self.succeeded()
         write(Element(f"{SASL_NS} success", {}, (data,) if data else ()))
         succeeded(jid)
 

@@ -17,11 +17,20 @@ from storage.interface import Commit
 from xmppd.acks import MODULO, Acks
 from xmppd.errors import StreamError
 from xmppd.hooks import (
+    AuthenticatedEvent,
+    BindEvent,
+    BindInlineEvent,
     DeliveredEvent,
     FeaturesEvent,
+    InlineEvent,
+    Phase,
     ResourceEvent,
+    bind2_bound,
+    bind2_inline,
     resource_ended,
     resource_hibernates,
+    sasl2_authenticated,
+    sasl2_inline,
     stanza_delivered,
     stream_features,
 )
@@ -66,15 +75,34 @@ class StreamManagementModule(Module, xep=198):
         if event.is_authenticated:
             event.features.append(Element(f"{NS} sm"))
 
+    @on(sasl2_inline)
+    def offer_resuming_inline(self, event: InlineEvent) -> None:
+        """Offer to resume within a login (§9.2)."""
+        if int(self.host.config.c2s.resume_s):
+            event.features.append(Element(f"{NS} sm"))
+
+    @on(bind2_inline)
+    def offer_enabling_inline(self, event: BindInlineEvent) -> None:
+        """Offer to enable it within binding (§9.1)."""
+        event.features.append(NS)
+
     # enabling
 
     @nonza(f"{NS} enable")
     def enable(self, stream: StreamLike, element: Element) -> None:
         """Answer <enable/> (§3): only after binding, and once."""
-        resource = stream.resource
+        stream.send_element(self._enable(stream.resource, element))
+
+    @on(bind2_bound)
+    def enable_inline(self, event: BindEvent) -> None:
+        """Answer <enable/> within <bind/> (§9.1)."""
+        element = event.request.find(f"{NS} enable")
+        if element is not None:
+            event.answers.append(self._enable(event.resource, element))
+
+    def _enable(self, resource: Resource | None, element: Element) -> Element:
         if resource is None or resource.acks is not None:
-            stream.send_element(_failed("unexpected-request"))
-            return
+            return _failed("unexpected-request")
         resume_s = self._resume_s(element)
         token = self.host.ids.token() if resume_s else None
         resource.acks = Acks(
@@ -90,7 +118,7 @@ class StreamManagementModule(Module, xep=198):
             state.token, state.max_s = token, resume_s
             resource.keeper = self._keep
             attrs = {"id": token, "resume": "true", "max": str(resume_s)}
-        stream.send_element(Element(f"{NS} enabled", attrs))
+        return Element(f"{NS} enabled", attrs)
 
     def _resume_s(self, element: Element) -> int:
         """Return for how long the resource may be resumed; 0: not."""
@@ -155,37 +183,61 @@ class StreamManagementModule(Module, xep=198):
 
     @nonza(f"{NS} resume")
     async def resume(self, stream: StreamLike, element: Element) -> None:
-        """Answer <resume/> (§5): the resource goes on with this stream; what was not acknowledged is sent again.
+        """Answer <resume/> (§5): the resource goes on with this stream; what was not acknowledged is sent again."""
+        if stream.jid is None:
+            raise StreamError("not-authorized")
+        answer = await self._resume(stream, stream.jid, element)
+        stream.send_element(answer)
+        if stream.resource is not None and answer.name == "resumed":
+            self._send_again(stream, stream.resource)
 
-        The answer waits until all that was taken is committed, so that its h covers it. The resource may end meanwhile, or go
-        on with another stream.
+    @on(sasl2_authenticated, phase=Phase.COPY)
+    async def resume_inline(self, event: AuthenticatedEvent) -> AuthenticatedEvent | None:
+        """Answer <resume/> within a login (§9.2), before anything is bound."""
+        element = event.request.find(f"{NS} resume")
+        if element is None:
+            return event
+        stream: StreamLike = event.stream
+        try:
+            answer = await self._resume(stream, event.jid, element)
+        except StreamError as error:
+            stream.end(error.condition, error.text, error.app)
+            return None
+        event.answers.append(answer)
+        resource = stream.resource
+        if resource is not None:
+            event.resource, event.is_resumed = resource, True
+            event.afterwards.append(lambda: self._send_again(stream, resource))
+        return event
+
+    async def _resume(self, stream: StreamLike, jid: JID, element: Element) -> Element:
+        """Give a stream the resource that it asks for, and return the answer.
+
+        It waits until all that was taken is committed, so that h in the answer covers it. The resource may end meanwhile, or go on
+        with another stream.
         """
         h = _counter(element)
         if stream.resource is not None or h is None:
-            stream.send_element(_failed("unexpected-request" if stream.resource is not None else "bad-request"))
-            return
+            return _failed("unexpected-request" if stream.resource is not None else "bad-request")
         if not int(self.host.config.c2s.resume_s):
-            stream.send_element(_failed("feature-not-implemented"))
-            return
+            return _failed("feature-not-implemented")
         token = element.get("previd") or ""
         resource = self._by_token.get(token)
-        if resource is not None and resource.acks is not None and resource.account.jid == stream.jid:
+        if resource is not None and resource.acks is not None and resource.account.jid == jid:
             self._take(resource, h)
             self._part(resource)
             await _settled(resource.acks)
             if not resource.is_ended and not resource.acks.is_failed:
-                self._go_on(resource, resource.acks, stream)
-                return
-        await self._refuse(stream, token)
+                return self._go_on(resource, resource.acks, stream)
+        return await self._refusal(jid, token)
 
-    async def _refuse(self, stream: StreamLike, token: str) -> None:
-        """Answer that the resource is gone; where we remember how much it had sent, say that too."""
+    async def _refusal(self, jid: JID, token: str) -> Element:
+        """Return that the resource is gone; where we remember how much it had sent, that too."""
         ended = self._ended.get(token)
-        if ended is None or ended[0] != stream.jid:
-            stream.send_element(_failed("item-not-found"))
-            return
+        if ended is None or ended[0] != jid:
+            return _failed("item-not-found")
         await _settled(ended[1])
-        stream.send_element(_failed("item-not-found", ended[1].durable % MODULO))
+        return _failed("item-not-found", ended[1].durable % MODULO)
 
     def _part(self, resource: Resource) -> None:
         """Close the stream that a resource still has: it goes on with another one."""
@@ -194,18 +246,21 @@ class StreamManagementModule(Module, xep=198):
             self._keep(resource)
             old.end("conflict", "The session was resumed on another connection.")
 
-    def _go_on(self, resource: Resource, acks: Acks, stream: StreamLike) -> None:
+    def _go_on(self, resource: Resource, acks: Acks, stream: StreamLike) -> Element:
         if not stream.is_connected:
-            return  # its timer runs
+            return _failed("recipient-unavailable")  # nobody reads it, and the resource's timer runs
         self._part(resource)
         resource.state(Resumption).stop_timer()
         resource.stream, stream.resource = stream, resource
         acks.r_sent_at = None
         acks.asked_at = None
-        stream.send_element(Element(f"{NS} resumed", {"previd": acks.id or "", "h": str(acks.durable % MODULO)}))
-        for stanza, _ in acks.unacked:
+        return Element(f"{NS} resumed", {"previd": acks.id or "", "h": str(acks.durable % MODULO)})
+
+    def _send_again(self, stream: StreamLike, resource: Resource) -> None:
+        assert resource.acks is not None
+        for stanza, _ in resource.acks.unacked:
             stream.send(stanza)
-        if acks.unacked:
+        if resource.acks.unacked:
             stream.ask_for_ack()
 
     @on(resource_ended)
