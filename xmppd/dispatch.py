@@ -33,8 +33,11 @@ async def answer(host: Host, iq: IQ, target: Target, is_own: bool) -> IQ:
     Returns:
         The result, or the error: service-unavailable when nobody handles that payload (RFC 6120 §8.4).
     """
+    tag = iq.tags[0] if iq.tags else ""
     try:
-        entry = host.iq_handlers.get((iq.type, iq.tags[0], target))
+        if not tag:
+            raise StanzaError("bad-request", text="A request carries exactly one payload.")
+        entry = host.iq_handlers.get((iq.type, tag, target))
         if entry is None:
             raise StanzaError("service-unavailable")
         handler, payload_type, is_open = entry
@@ -53,10 +56,10 @@ async def answer(host: Host, iq: IQ, target: Target, is_own: bool) -> IQ:
     except StorageFull:
         return _error(iq, StanzaError("resource-constraint", text="The server has no room to keep this now."))
     except StorageError:
-        host.log.exception("storage_failed", tag=iq.tags[0])
+        host.log.exception("storage_failed", tag=tag)
         return _error(iq, StanzaError("internal-server-error"))
     except Exception:
-        host.log.exception("handler_broke", tag=iq.tags[0])
+        host.log.exception("handler_broke", tag=tag)
         return _error(iq, StanzaError("internal-server-error"))
 
 
