@@ -15,10 +15,12 @@ from storage.interface import ArchiveCopy, ArchivedMessage, StorageFull
 from xmppd.clock import ID_SHIFT_BITS, time_of_id
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
+    BindEvent,
     DiscoEvent,
     HistoryEvent,
     MessageEvent,
     Phase,
+    bind2_requested,
     disco_info,
     history_given,
     message_received,
@@ -211,8 +213,22 @@ class ArchiveModule(
     async def metadata(self, iq: IQ) -> Metadata:
         """Return the first and the last message's id and time (#extended)."""
         assert iq.to is not None
+        return self._metadata(await self._bounds(iq.to.bare))
+
+    @on(bind2_requested)
+    async def tell(self, event: BindEvent) -> None:
+        """Tell a client that binds by XEP-0386 how far the history goes, so that it need not ask."""
+        if self._is_enabled:
+            account: Account = event.account
+            bounds = await self._bounds(account.jid)
+            event.history_end_id = 0 if bounds is None else bounds[1]
+            event.answers.append(self._metadata(bounds).to_element())
+
+    async def _bounds(self, owner: JID) -> tuple[int, int] | None:
         await self.host.backend.flush()
-        bounds = await self.host.archive.bounds(iq.to.bare)
+        return await self.host.archive.bounds(owner)
+
+    def _metadata(self, bounds: tuple[int, int] | None) -> Metadata:
         if bounds is None:
             return Metadata()
         start, end = bounds

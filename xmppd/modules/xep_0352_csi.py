@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 
 from codec.element import Element
 from codec.stanza import Message, Presence, Stanza
-from xmppd.hooks import FeaturesEvent, ResourceEvent, resource_ended, resource_hibernates, stream_features
+from xmppd.hooks import (
+    BindEvent,
+    BindInlineEvent,
+    FeaturesEvent,
+    ResourceEvent,
+    bind2_bound,
+    bind2_inline,
+    resource_ended,
+    resource_hibernates,
+    stream_features,
+)
 from xmppd.module import Module, nonza, on
 from xmppd.resource import Resource, StreamLike
 
@@ -81,13 +91,22 @@ class ClientStateModule(Module, xep=352):
         if event.is_authenticated:
             event.features.append(Element(f"{NS} csi"))
 
+    @on(bind2_inline)
+    def offer_inline(self, event: BindInlineEvent) -> None:
+        """Let a session begin inactive (XEP-0386 §3.2)."""
+        event.features.append(NS)
+
+    @on(bind2_bound)
+    def begin(self, event: BindEvent) -> None:
+        """Begin inactive where the client says so; it is active otherwise."""
+        if event.request.find(f"{NS} inactive") is not None:
+            _close(event.resource, event.stream)
+
     @nonza(f"{NS} inactive")
     def became_inactive(self, stream: StreamLike, _: Element) -> None:
         """Begin to hold back. Before a resource is bound there is nothing to hold."""
-        resource = stream.resource
-        if resource is not None:
-            resource.state(Held).stream = stream
-            resource.gate = functools.partial(_gate, resource)
+        if stream.resource is not None:
+            _close(stream.resource, stream)
 
     @nonza(f"{NS} active")
     def became_active(self, stream: StreamLike, _: Element) -> None:
@@ -104,6 +123,11 @@ class ClientStateModule(Module, xep=352):
     def ended(self, event: ResourceEvent) -> None:
         """Nobody will see what waits; a new session is told of presence anew."""
         event.resource.gate = None
+
+
+def _close(resource: Resource, stream: StreamLike) -> None:
+    resource.state(Held).stream = stream
+    resource.gate = functools.partial(_gate, resource)
 
 
 def _gate(resource: Resource, stanza: Stanza, archive_id: int) -> bool:
