@@ -340,6 +340,7 @@ async def test_a_flood_slows_its_sender_and_not_the_others(enter: Enter, bystand
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 async def test_a_roster_of_10000_is_kept_and_not_exceeded(server: Target, enter: Enter, bystander: Bystander) -> None:
     guest = await enter(presence=False)
     before = memory_bytes(server.pid)
