@@ -6,7 +6,7 @@ its tags exactly as it came, and `tags`, the names of its direct children; `elem
 """
 
 from collections.abc import Callable
-from typing import ClassVar, Self, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 from codec.element import Element, escape_value, parse_children
 from codec.jid import JID
@@ -21,6 +21,16 @@ escape_attribute = escape_value
 """Returns text as it may stand between the quotes of an attribute; ValueError when XML cannot hold it."""
 
 
+class PayloadForm(Protocol):
+    """Another form of what a stanza carries."""
+
+    def inner(self) -> bytes:
+        """Return it as XML."""
+
+    def adding(self, xml: bytes) -> "PayloadForm":
+        """Return it with children behind its own."""
+
+
 class Stanza:
     """What the three kinds have in common.
 
@@ -32,9 +42,11 @@ class Stanza:
         inner: the XML between the tags; its default namespace is jabber:client and it needs no prefix but those of `scope`.
         tags: "namespace name" of each direct child, in order.
         scope: raw text for the start tag: namespace declarations that `inner` needs, and attributes that we do not know.
+        forms: other forms of what it carries, by the id of the dictionary in whose terms they are; stanzas that carry the same
+            share them. One that came in another form has no `inner` until someone asks for it.
     """
 
-    __slots__ = ("_elements", "_xml", "from_", "id", "inner", "lang", "scope", "tags", "to", "type")
+    __slots__ = ("_elements", "_inner", "_xml", "forms", "from_", "id", "lang", "scope", "tags", "to", "type")
 
     kind: ClassVar[str] = ""
     default_type: ClassVar[str] = ""
@@ -55,9 +67,10 @@ class Stanza:
         self.id = id_
         self.type = type_
         self.lang = lang
-        self.inner = inner
+        self._inner: bytes | None = inner
         self.tags = tags
         self.scope = scope
+        self.forms: dict[bytes, PayloadForm] | None = None
         self._elements: tuple[Element, ...] | None = None
         self._xml: bytes | None = None
 
@@ -76,6 +89,20 @@ class Stanza:
         return stanza.adding(*payloads) if payloads else stanza
 
     # reading
+
+    @property
+    def inner(self) -> bytes:
+        """The XML between the tags; made from another form when it did not come as XML."""
+        inner = self._inner
+        if inner is None:
+            assert self.forms, "a stanza has XML or another form"
+            inner = self._inner = next(iter(self.forms.values())).inner()
+        return inner
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it carries nothing; costs no translation."""
+        return not self._inner and not self.forms
 
     def has(self, tag: str) -> bool:
         """Whether there is a direct child of that tag ("namespace name"); costs no parsing."""
@@ -112,7 +139,11 @@ class Stanza:
         other.id = self.id
         other.type = self.type
         other.lang = self.lang
-        other.inner = self.inner
+        other._inner = self._inner
+        forms = self.forms
+        if forms is None:
+            forms = self.forms = {}
+        other.forms = forms
         other.tags = self.tags
         other.scope = self.scope
         other._elements = self._elements
@@ -132,15 +163,22 @@ class Stanza:
         """Return a stanza with these children after its own."""
         other = self._copy()
         elements = [item.to_element() if isinstance(item, Payload) else item for item in payloads]
-        other.inner = self.inner + b"".join(element.to_xml() for element in elements)
+        other._append(b"".join(element.to_xml() for element in elements))
         other.tags = self.tags + tuple(element.tag for element in elements)
         other._elements = None
         return other
 
+    def _append(self, xml: bytes) -> None:
+        """Put XML behind what this fresh copy carries, in every form that there is of it."""
+        forms, inner = self.forms, self._inner
+        self.forms = {key: form.adding(xml) for key, form in forms.items()} if forms else None
+        if inner is not None:
+            self._inner = inner + xml
+
     def adding_raw(self, xml: bytes, tag: str) -> Self:
         """Return a stanza with one more child, given as XML that declares its own namespaces."""
         other = self._copy()
-        other.inner = self.inner + xml
+        other._append(xml)
         other.tags = (*self.tags, tag)
         other._elements = None
         return other
@@ -151,15 +189,16 @@ class Stanza:
         if len(kept) == len(self.elements()):
             return self
         other = self._copy()
-        other.inner = b"".join(element.to_xml() for element in kept)
+        other._inner = b"".join(element.to_xml() for element in kept)
         other.tags = tuple(element.tag for element in kept)
         other._elements = kept
+        other.forms = None
         return other
 
     def with_payload(self, *payloads: Element | Payload) -> Self:
         """Return a stanza of the same envelope that carries only these children."""
         other = self._copy()
-        other.inner, other.tags, other._elements = b"", (), None
+        other._inner, other.tags, other._elements, other.forms = b"", (), None, None
         return other.adding(*payloads) if payloads else other
 
     # writing
@@ -188,8 +227,11 @@ class Stanza:
             head += f" xml:lang='{escape_attribute(self.lang)}'"
         if self.scope:
             head += self.scope.decode()
-        if self.inner:
-            return b"%b>%b</%b>" % (head.encode(), self.inner, self.kind.encode())
+        inner = self._inner
+        if inner is None:
+            inner = self.inner
+        if inner:
+            return b"%b>%b</%b>" % (head.encode(), inner, self.kind.encode())
         return head.encode() + b"/>"
 
     def __repr__(self) -> str:

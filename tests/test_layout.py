@@ -32,11 +32,12 @@ LIBRARIES = {
     "structlog": ("xmppd/logs.py",),
     "typer": ("xmppd/cli/",),
     "uvloop": ("xmppd/cli/serve.py",),
+    "zstandard": ("codec/binary_dictionary.py", "codec/train/"),
 }
 # The same for parts of Python's own library that only one place should know.
 STANDARD_LIBRARY = {
     "sqlite3": ("storage/sqlite/",),
-    "xml": ("codec/xml_reader.py", "codec/xml_parser.py", "codec/element.py", "compliance/"),
+    "xml": ("codec/xml_reader.py", "codec/xml_parser.py", "codec/element.py", "codec/binary_nodes.py", "compliance/"),
 }
 # codec turns bytes into events and back: it neither waits nor reads nor writes.
 INPUT_AND_OUTPUT = {"asyncio", "select", "selectors", "signal", "socket", "ssl", "subprocess", "threading"}

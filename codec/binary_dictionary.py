@@ -1,0 +1,219 @@
+"""Token tables and a zstd dictionary, known to both sides by their hash; every one ever shipped stays in the package.
+
+A dictionary's id is the first eight bytes of the SHA-256 of its two files, `NNNN.json` and `NNNN.zstd`, one after the other.
+Nothing in it ever comes from a peer or from traffic.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any
+
+import zstandard
+
+from codec.binary_cbor import Malformed, Tree, integer, read_tree
+from codec.binary_frames import SIZE_CLASSES
+from codec.binary_plan import MAX_TREE_DEPTH, Plan, compile_plan
+from codec.element import escape_value
+
+PLANS_KEPT = 1_024
+PLAN_MAX_BYTES = 512
+"""Plans of runs that are in no dictionary: what peers can put there is at most a few megabytes in the process."""
+
+COMPRESS_FROM_BYTES = 20
+LEVEL = 3
+WINDOW_LOG = 17
+_WINDOW = 0x38
+"""The window descriptor of zstd (RFC 8878 §3.1.1.1.2) for 128 KiB."""
+
+_NO_SCOPE: Mapping[str, str] = {}
+
+
+class Shape:
+    """An element's name and the names of its attributes, sorted."""
+
+    __slots__ = ("attributes", "name", "ns", "tag")
+
+    def __init__(self, ns: str, name: str, attributes: tuple[str, ...]) -> None:
+        self.ns = ns
+        self.name = name
+        self.tag = f"{ns} {name}" if ns else name
+        self.attributes = attributes
+
+
+class Tables:
+    """What the numbers in a tree stand for. Each look-up raises `Malformed` for a number that stands for nothing."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.namespaces: list[str] = data["namespaces"]
+        self.tags = [(self.namespaces[ns], name) for ns, name in data["tags"]]
+        self.attributes: list[str] = data["attributes"]
+        self.shapes = [
+            Shape(self.tags[tag][0], self.tags[tag][1], tuple(self.attributes[index] for index in names))
+            for tag, names in data["shapes"]
+        ]
+        self.values: list[str] = data["values"]
+        self.escaped = [escape_value(value) for value in self.values]
+        self.chunks = [bytes.fromhex(chunk) for chunk in data["chunks"]]
+        self.heads: list[int] = data["heads"]
+        self.resources: list[str] = data["resources"]
+        self._chunk_trees: list[list[Tree] | None] = [None] * len(self.chunks)
+
+    def namespace(self, index: int) -> str:
+        if not 0 <= index < len(self.namespaces):
+            raise Malformed("an unknown namespace")
+        return self.namespaces[index]
+
+    def tag(self, index: int) -> tuple[str, str]:
+        if not 0 <= index < len(self.tags):
+            raise Malformed("an unknown name")
+        return self.tags[index]
+
+    def attribute(self, index: int) -> str:
+        if not 0 <= index < len(self.attributes):
+            raise Malformed("an unknown attribute")
+        return self.attributes[index]
+
+    def shape(self, index: int) -> Shape:
+        if index >= len(self.shapes):
+            raise Malformed("an unknown shape")
+        return self.shapes[index]
+
+    def value(self, index: int) -> str:
+        if not 0 <= index < len(self.values):
+            raise Malformed("an unknown value")
+        return self.values[index]
+
+    def escaped_value(self, index: int) -> str:
+        if index >= len(self.escaped):
+            raise Malformed("an unknown value")
+        return self.escaped[index]
+
+    def chunk(self, index: int) -> list[Tree]:
+        if index >= len(self.chunks):
+            raise Malformed("an unknown chunk")
+        tree = self._chunk_trees[index]
+        if tree is None:
+            tree = self._chunk_trees[index] = read_tree(self.chunks[index], MAX_TREE_DEPTH)
+        return tree
+
+
+class Dictionary:
+    """One version of the tables with its zstd dictionary, and what is worked out from them, shared by all streams of a thread.
+
+    Attributes:
+        encoder: the one `Encoder` of this dictionary, once a writer has needed it.
+        heads: the encoded numbers of the frequent envelopes.
+
+    Args:
+        tables: the JSON file.
+        zstd: a zstd dictionary; empty for none.
+    """
+
+    def __init__(self, tables: bytes, zstd: bytes = b"") -> None:
+        self.id = hashlib.sha256(tables + zstd).digest()[:8]
+        self.tables = Tables(json.loads(tables))
+        self.zstd_bytes = len(zstd)
+        shared = zstandard.ZstdCompressionDict(zstd) if zstd else None
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL,
+            window_log=WINDOW_LOG,
+            write_content_size=False,
+            write_checksum=False,
+            write_dict_id=False,
+            format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+        )
+        if shared is not None:
+            shared.precompute_compress(compression_params=parameters)
+        self._compressor = zstandard.ZstdCompressor(dict_data=shared, compression_params=parameters)
+        self._decompressor = zstandard.ZstdDecompressor(dict_data=shared, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
+        self.encoder: Any = None
+        self.heads = {kind: integer(index) for index, kind in enumerate(self.tables.heads)}
+        self._chunk_plans: list[Plan | None] = [None] * len(self.tables.chunks)
+        self._plans: OrderedDict[bytes, Plan] = OrderedDict()
+
+    def chunk_plan(self, index: int) -> Plan:
+        """Return the plan of a chunk.
+
+        Raises:
+            Malformed: there is no such chunk.
+        """
+        if index >= len(self._chunk_plans):
+            raise Malformed("an unknown chunk")
+        plan = self._chunk_plans[index]
+        if plan is None:
+            plan = self._chunk_plans[index] = compile_plan(self.tables.chunks[index], self.tables, _NO_SCOPE)
+        return plan
+
+    def plan(self, tree: bytes, scope: Mapping[str, str] = _NO_SCOPE) -> Plan:
+        """Return the plan of a run that is spelt out; `scope` are the prefixes that the stanza itself declares.
+
+        Raises:
+            Malformed: as `compile_plan`.
+        """
+        if scope or len(tree) > PLAN_MAX_BYTES:
+            return compile_plan(tree, self.tables, scope)
+        plan = self._plans.get(tree)
+        if plan is None:
+            plan = self._plans[tree] = compile_plan(tree, self.tables, scope)
+            if len(self._plans) > PLANS_KEPT:
+                self._plans.popitem(last=False)
+        return plan
+
+    def compress(self, data: bytes) -> tuple[int, bytes] | None:
+        """Return size class and block of the data, or None when that would not be smaller."""
+        size = len(data)
+        if size < COMPRESS_FROM_BYTES or size > SIZE_CLASSES[-1]:
+            return None
+        out = self._compressor.compress(data)
+        header = int.from_bytes(out[2:5], "little")
+        if header & 7 != 5 or header >> 3 != len(out) - 5 or len(out) - 5 >= size:
+            return None  # not one compressed block
+        return next(index for index, limit in enumerate(SIZE_CLASSES) if size <= limit), out[5:]
+
+    def decompress(self, size_class: int, block: bytes) -> bytes:
+        """Return what a block holds.
+
+        Raises:
+            Malformed: it is no block of this dictionary, or holds more than its class allows.
+        """
+        if len(block) > SIZE_CLASSES[-1]:
+            raise Malformed("a block larger than any")
+        header = (len(block) << 3 | 5).to_bytes(3, "little")
+        try:
+            return self._decompressor.decompress(
+                b"\x00%c%b%b" % (_WINDOW, header, block), max_output_size=SIZE_CLASSES[size_class]
+            )
+        except zstandard.ZstdError:
+            raise Malformed("a compressed part that cannot be read") from None
+
+
+EMPTY = json.dumps(
+    {key: [] for key in ("namespaces", "tags", "attributes", "shapes", "values", "chunks", "heads", "resources")}
+).encode()
+"""Tables without an entry: all names and values are spelt out."""
+
+
+def shipped() -> list[str]:
+    """Return the names of the dictionaries in the package, oldest first."""
+    folder = resources.files("codec") / "dictionaries"
+    return sorted(file.name.removesuffix(".json") for file in folder.iterdir() if file.name.endswith(".json"))
+
+
+@functools.cache
+def load(name: str) -> Dictionary:
+    """Return a shipped dictionary, read once in the process."""
+    folder = resources.files("codec") / "dictionaries"
+    zstd = folder / f"{name}.zstd"
+    return Dictionary((folder / f"{name}.json").read_bytes(), zstd.read_bytes() if zstd.is_file() else b"")
+
+
+def load_all() -> dict[bytes, Dictionary]:
+    """Return every shipped dictionary by its id, the newest first."""
+    found = [load(name) for name in reversed(shipped())]
+    return {dictionary.id: dictionary for dictionary in found}

@@ -1,0 +1,372 @@
+"""The envelope of a stanza in the binary form: kind, type, to, from, id, lang, and what else its start tag has.
+
+The first number of a frame's body says which of these there are and in what form; the most frequent combinations have a number in
+the dictionary. Addresses are relative to the session: a phone's own bare or full JID and its domain cost nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+
+from codec import binary_values as values
+from codec.binary_cbor import Malformed, blob, integer, text
+from codec.binary_dictionary import Dictionary
+from codec.binary_plan import attribute_key, checked, may_declare
+from codec.binary_tables import SeenTables, SentTables
+from codec.element import escape_value
+from codec.jid import JID, InvalidJID
+from codec.stanza import IQ, Message, Presence, Stanza
+
+KINDS: tuple[tuple[type[Stanza], str | None], ...] = (
+    (Message, "normal"),
+    (Message, "chat"),
+    (Message, "groupchat"),
+    (Message, "headline"),
+    (Message, "error"),
+    (Message, None),
+    (Presence, ""),
+    (Presence, "unavailable"),
+    (Presence, "subscribe"),
+    (Presence, "subscribed"),
+    (Presence, "unsubscribe"),
+    (Presence, "unsubscribed"),
+    (Presence, "probe"),
+    (Presence, "error"),
+    (Presence, None),
+    (IQ, "get"),
+    (IQ, "set"),
+    (IQ, "result"),
+    (IQ, "error"),
+    (IQ, None),
+)
+"""Kind and type; None: the type is spelt out."""
+
+ABSENT, OWN_BARE, OWN_FULL, OWN_DOMAIN, EXPLICIT = range(5)
+ID_ABSENT, ID_TEXT, ID_PACKED = 0, 1, 2
+TO_SHIFT, FROM_SHIFT, ID_SHIFT = 5, 8, 11
+LANG_BIT, EXTRA_BIT = 1 << 15, 1 << 16
+
+INSERT, RESOURCE = 64, 128
+"""In place of a JID: a slot; INSERT + slot: what follows goes there; RESOURCE + 4 * prefix + form: bare JID and resource follow."""
+BARE_OF, BARE_OF_AND_RESOURCE = -1, -65
+"""The bare JID of a slot; the same with a resource that follows."""
+RESOURCE_TEXT, RESOURCE_BASE64URL, RESOURCE_UUID, RESOURCE_HEX = range(4)
+MAX_RESOURCES = 32
+
+_KIND_OF = {(cls.kind, type_): index for index, (cls, type_) in enumerate(KINDS)}
+_ATTRIBUTE = re.compile(r"([^\s=<>/\"']+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')").findall
+_ENVELOPE = frozenset(("to", "from", "id", "type", "xml:lang", "xmlns"))
+_REFERENCE = re.compile("&(#[0-9]+|#x[0-9a-fA-F]+|[a-z]+);")
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "apos": "'", "quot": '"'}
+
+
+class Session:
+    """What both ends know without saying it.
+
+    Attributes:
+        domain: the server's name, as the client's HELLO has it.
+        jid: the client's full JID once it is bound. The server sets it when it has written the answer that tells it, the client
+            when it has read that.
+    """
+
+    __slots__ = ("bare", "domain", "jid")
+
+    def __init__(self, domain: str = "", jid: JID | None = None) -> None:
+        self.domain = domain
+        self.bind(jid)
+
+    def bind(self, jid: JID | None) -> None:
+        """From here on `jid` is the client's own."""
+        self.jid = jid
+        self.bare = None if jid is None else jid.bare
+
+
+def write_head(stanza: Stanza, session: Session, tables: SentTables | None, dictionary: Dictionary) -> bytes:
+    """Return the envelope."""
+    out: list[bytes] = [b""]
+    kind = _KIND_OF.get((stanza.kind, stanza.type))
+    if kind is None:
+        kind = _KIND_OF[stanza.kind, None]
+        out.append(text(stanza.type))
+    if stanza.to is not None:
+        kind |= _write_jid(stanza.to, session, tables, out, dictionary) << TO_SHIFT
+    if stanza.from_ is not None:
+        kind |= _write_jid(stanza.from_, session, tables, out, dictionary) << FROM_SHIFT
+    if stanza.id is not None:
+        packed = values.pack(stanza.id)
+        if packed is None:
+            kind |= ID_TEXT << ID_SHIFT
+            out.append(text(stanza.id))
+        else:
+            kind |= ID_PACKED + packed[0] << ID_SHIFT
+            out.append(blob(packed[1]))
+    if stanza.lang is not None:
+        kind |= LANG_BIT
+        out.append(text(stanza.lang))
+    if stanza.scope:
+        extra = attributes_of(stanza.scope)
+        kind |= EXTRA_BIT
+        out.append(integer(len(extra)))
+        out.extend(text(part) for pair in extra for part in pair)
+    out[0] = dictionary.heads.get(kind) or integer(-1 - kind)
+    return b"".join(out)
+
+
+def _write_jid(jid: JID, session: Session, tables: SentTables | None, out: list[bytes], dictionary: Dictionary) -> int:
+    if jid == session.jid:
+        return OWN_FULL
+    if jid == session.bare:
+        return OWN_BARE
+    if jid == session.domain:
+        return OWN_DOMAIN
+    if tables is not None:
+        slot = tables.jids.find(jid)
+        if slot is not None:
+            out.append(integer(slot))
+            return EXPLICIT
+        if _write_related(jid, tables, out):
+            return EXPLICIT
+    _write_literal(jid, session, out, dictionary.tables.resources)
+    return EXPLICIT
+
+
+def _write_related(jid: JID, tables: SentTables, out: list[bytes]) -> bool:
+    """Write a JID by an entry of the same bare JID if there is one; put it into the tables in any case."""
+    bare = jid.bare
+    known = tables.jids.values()
+    start = f"{bare}/"
+    near = known.get(bare) if jid.resourcepart else None
+    if near is None:
+        near = next((slot for other, slot in known.items() if other.startswith(start)), None)
+    if near is not None and not jid.resourcepart:
+        out.append(integer(BARE_OF - near))
+        return True
+    slot = tables.jids.insert(str(jid))
+    if slot is not None:
+        out.append(integer(INSERT + slot))
+        if near is not None and near != slot:
+            out.append(integer(BARE_OF_AND_RESOURCE - near) + text(jid.resourcepart))
+            return True
+    return False
+
+
+def _write_literal(jid: JID, session: Session, out: list[bytes], resources: list[str]) -> None:
+    bare = f"{jid.localpart}@" if jid.localpart and jid.domainpart == session.domain else str(jid.bare)
+    resource = jid.resourcepart
+    if not resource:
+        out.append(text(bare))
+        return
+    for index, prefix in enumerate(resources):
+        if resource.startswith(prefix):
+            form, rest = _pack_resource(resource[len(prefix) :])
+            if prefix or form:
+                out.append(integer(RESOURCE + 4 * index + form) + text(bare) + rest)
+                return
+    out.append(text(f"{bare}/{resource}"))
+
+
+def _pack_resource(rest: str) -> tuple[int, bytes]:
+    if len(rest) == 36:
+        packed = values.pack(rest)
+        if packed is not None and packed[0] == values.UUID:
+            return RESOURCE_UUID, blob(packed[1])
+    elif len(rest) >= 4 and rest.isascii():
+        for form in (RESOURCE_HEX, RESOURCE_BASE64URL):
+            try:
+                data = (
+                    bytes.fromhex(rest)
+                    if form == RESOURCE_HEX
+                    else base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
+                )
+            except (ValueError, binascii.Error):
+                continue
+            if _unpack_resource(form, data) == rest:
+                return form, blob(data)
+    return RESOURCE_TEXT, text(rest)
+
+
+def _unpack_resource(form: int, rest: int | str | bytes) -> str:
+    if form == RESOURCE_TEXT:
+        if isinstance(rest, str):
+            return rest
+    elif isinstance(rest, bytes):
+        if form == RESOURCE_BASE64URL:
+            return base64.urlsafe_b64encode(rest).decode().rstrip("=")
+        return values.unpack(values.UUID if form == RESOURCE_UUID else values.HEX, rest)
+    raise Malformed("a resource in a form that it cannot have")
+
+
+class HeadReader:
+    """Reads the envelope off the front of a frame's items."""
+
+    __slots__ = ("_at", "_is_good", "_items", "_resources", "_session", "_tables")
+
+    def __init__(
+        self, items: list[int | str | bytes], session: Session, tables: SeenTables | None, resources: list[str]
+    ) -> None:
+        self._items = items
+        self._at = 0
+        self._is_good = True
+        self._session = session
+        self._tables = tables
+        self._resources = resources
+
+    def read(self, heads: list[int]) -> tuple[Stanza, bool, int]:
+        """Return the stanza without its payload, whether its addresses are such, and how many items that took.
+
+        Raises:
+            Malformed: the items make no envelope.
+        """
+        kind = self._next()
+        if type(kind) is not int or kind >= len(heads):
+            raise Malformed("an unknown envelope")
+        kind = heads[kind] if kind >= 0 else ~kind
+        index = kind & 0x1F
+        if index >= len(KINDS) or kind >> 17:
+            raise Malformed("an unknown envelope")
+        cls, type_ = KINDS[index]
+        if type_ is None:
+            type_ = self._text()
+        to_mode, from_mode = kind >> TO_SHIFT & 7, kind >> FROM_SHIFT & 7
+        self._is_good = True
+        to = self._jid(to_mode) if to_mode else None
+        from_ = self._jid(from_mode) if from_mode else None
+        id_mode = kind >> ID_SHIFT & 15
+        id_ = (
+            None if id_mode == ID_ABSENT else self._text() if id_mode == ID_TEXT else self._packed(id_mode - ID_PACKED)
+        )
+        stanza = cls(to, from_, id_, type_)
+        if kind & LANG_BIT:
+            stanza.lang = self._text()
+        if kind & EXTRA_BIT:
+            stanza.scope = self._extra()
+        return stanza, self._is_good, self._at
+
+    def _next(self) -> int | str | bytes:
+        try:
+            item = self._items[self._at]
+        except IndexError:
+            raise Malformed("an envelope without its end") from None
+        self._at += 1
+        return item
+
+    def _text(self) -> str:
+        item = self._next()
+        if type(item) is not str:
+            raise Malformed("no text where one must be")
+        return checked(item)
+
+    def _packed(self, kind: int) -> str:
+        item = self._next()
+        if type(item) is not bytes or not item:
+            raise Malformed("no packed value where one must be")
+        return values.unpack(kind, item)
+
+    def _jid(self, mode: int) -> JID | None:
+        if mode in (EXPLICIT, OWN_DOMAIN):
+            value = self._explicit() if mode == EXPLICIT else self._session.domain
+            try:
+                return JID.parse(value)
+            except InvalidJID:
+                self._is_good = False
+                return None
+        own = self._session.jid if mode == OWN_FULL else self._session.bare if mode == OWN_BARE else None
+        if own is None:
+            raise Malformed("a reference to an address that is not bound")
+        return own
+
+    def _explicit(self) -> str:
+        item = self._next()
+        if type(item) is str:
+            return self._whole(item)
+        if type(item) is bytes:
+            raise Malformed("an address that is bytes")
+        assert type(item) is int
+        if item >= RESOURCE:
+            return self._split(item - RESOURCE)
+        tables = self._tables
+        if tables is None:
+            raise Malformed("a reference to tables that are not in use")
+        if item < 0:
+            return self._related(item, tables)
+        if item < INSERT:
+            return tables.jids.get(item)
+        literal = self._next()
+        if type(literal) is str:
+            value = self._whole(literal)
+        elif type(literal) is int and literal >= RESOURCE:
+            value = self._split(literal - RESOURCE)
+        elif type(literal) is int and literal <= BARE_OF_AND_RESOURCE:
+            value = self._related(literal, tables)
+        else:
+            raise Malformed("an entry that is no address")
+        tables.jids.put(item - INSERT, value)
+        return value
+
+    def _related(self, item: int, tables: SeenTables) -> str:
+        if item > BARE_OF_AND_RESOURCE:
+            return tables.jids.get(BARE_OF - item).partition("/")[0]
+        bare = tables.jids.get(BARE_OF_AND_RESOURCE - item).partition("/")[0]
+        return f"{bare}/{self._text()}"
+
+    def _whole(self, item: str) -> str:
+        bare, slash, resource = checked(item).partition("/")
+        if bare.endswith("@"):
+            bare += self._session.domain
+        return f"{bare}/{resource}" if slash else bare
+
+    def _split(self, code: int) -> str:
+        prefix, form = divmod(code, 4)
+        if prefix >= len(self._resources):
+            raise Malformed("an unknown resource")
+        bare = self._text()
+        if bare.endswith("@"):
+            bare += self._session.domain
+        return checked(f"{bare}/{self._resources[prefix]}{_unpack_resource(form, self._next())}")
+
+    def _extra(self) -> bytes:
+        count = self._next()
+        if type(count) is not int or not 0 < count <= len(self._items):
+            raise Malformed("a start tag without its attributes")
+        pairs = [(self._text(), self._text()) for _ in range(count)]
+        declared = {name[6:]: value for name, value in pairs if name.startswith("xmlns:")}
+        seen: set[str] = set()
+        out = []
+        for name, value in pairs:
+            if name.startswith("xmlns:"):
+                key = name
+                if not may_declare(name[6:], value) or name == "xmlns:":
+                    raise Malformed("a namespace declaration that XML does not allow")
+            else:
+                key = attribute_key(name, declared)
+            if name in _ENVELOPE or key in seen:
+                raise Malformed("an attribute twice")
+            seen.add(key)
+            out.append(f" {name}='{escape_value(value)}'")
+        return "".join(out).encode()
+
+
+def attributes_of(scope: bytes) -> list[tuple[str, str]]:
+    """Return name and value of what `Stanza.scope` holds: raw text of a start tag that was read as XML."""
+    return [(name, _unescape(double or single)) for name, double, single in _ATTRIBUTE(scope.decode())]
+
+
+def scope_of(scope: bytes) -> dict[str, str]:
+    """Return the prefixes that a stanza's own start tag declares (`Stanza.scope`)."""
+    return {name[6:]: value for name, value in attributes_of(scope) if name.startswith("xmlns:")}
+
+
+def _unescape(raw: str) -> str:
+    if raw.isprintable() and "&" not in raw:
+        return raw
+    spaced = re.sub("[\t\n\r]", " ", raw.replace("\r\n", "\n"))
+    return _REFERENCE.sub(_character, spaced)
+
+
+def _character(match: re.Match[str]) -> str:
+    name = match.group(1)
+    if name[0] != "#":
+        return _ENTITIES[name]
+    return chr(int(name[2:], 16) if name[1] == "x" else int(name[1:]))

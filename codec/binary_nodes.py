@@ -1,0 +1,332 @@
+"""XML to the tree of the binary form, in one pass of Expat.
+
+What is encoded here was read by `XmlReader` or written by `Element`, so it is well-formed; an `Encoder` keeps a parser that stands
+inside an element and reads one payload after another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.parsers import expat
+
+from codec import binary_plan as plan_
+from codec import binary_values as values
+from codec.binary_cbor import array, blob, integer, item_at, text
+from codec.binary_dictionary import Dictionary
+from codec.binary_form import Part, PayloadForm
+from codec.binary_head import scope_of
+from codec.element import XML_NS
+from codec.stanza import Stanza
+
+RUN = integer(-1)
+"""What announces a run that is spelt out, as a byte string."""
+
+RETIRE_AFTER_BYTES = 262_144
+"""Expat remembers each name as long as the parser lives; a parser is dropped before made-up names add up."""
+
+MIN_PACKED_TEXT_CHARS = 16
+"""Text between tags: shorter ones are rather words that happen to look like base64."""
+
+_TEXT = integer(plan_.TEXT)
+_PACKED = [integer(plan_.PACKED - kind) for kind in range(values.KINDS)]
+_plain_element = re.compile(
+    r"<([A-Za-z_][\w.-]*) xmlns='([^'&<\s]*)'((?: [A-Za-z_][\w.-]*='[^'&<\t\r\n]*')*)/>"
+).fullmatch
+_plain_attribute = re.compile(r" ([A-Za-z_][\w.-]*)='([^']*)'").findall
+
+Refs = Mapping[str, bytes]
+
+
+def references(stanza: Stanza) -> dict[str, bytes]:
+    """Return which texts can be written as a reference to the envelope."""
+    refs: dict[str, bytes] = {}
+    if stanza.id:
+        refs[stanza.id] = _ID
+    if stanza.from_ is not None:
+        refs[stanza.from_] = _FROM
+        refs[stanza.from_.bare] = _FROM_BARE
+    if stanza.to is not None:
+        refs[stanza.to] = _TO
+        refs[stanza.to.bare] = _TO_BARE
+    return refs
+
+
+_ID, _TO_BARE, _TO, _FROM_BARE, _FROM = (
+    integer(code) for code in (plan_.ID, plan_.TO_BARE, plan_.TO, plan_.FROM_BARE, plan_.FROM)
+)
+
+
+class Encoder:
+    """Encodes payloads in the terms of one dictionary; not to be shared by threads."""
+
+    def __init__(self, dictionary: Dictionary) -> None:
+        self.dictionary = dictionary
+        tables = dictionary.tables
+        self._shapes = {
+            (shape.ns, shape.name, *shape.attributes): integer(index) for index, shape in enumerate(tables.shapes)
+        }
+        self._tags = {tag: array([integer(index)]) for index, tag in enumerate(tables.tags)}
+        self._namespaces = {ns: integer(index) for index, ns in enumerate(tables.namespaces)}
+        self._attributes = {name: integer(index) for index, name in enumerate(tables.attributes)}
+        self._values = {value: integer(index) for index, value in enumerate(tables.values)}
+        self._static_texts = {value: integer(plan_.STATIC_TEXT - index) for index, value in enumerate(tables.values)}
+        self._chunks = {chunk: index for index, chunk in enumerate(tables.chunks)}
+        self._lengths = _chunk_lengths(tables.chunks)
+        self._parser: Any = None
+        self._fed = 0
+        self._refs: Refs = {}
+        self._texts: list[str] = []
+        self._blobs: list[bytes] = []
+        self._children: list[bytes] = []
+        self._stack: list[tuple[list[bytes], list[bytes], str, Mapping[str, str]]] = []
+        self._ns = "jabber:client"
+        self._scope: Mapping[str, str] = {}
+        self._pending: list[str] = []
+
+    def form(self, stanza: Stanza, use_references: bool = True) -> PayloadForm:
+        """Encode what a stanza carries; without references it means the same in any envelope."""
+        refs = references(stanza) if use_references else {}
+        scope = scope_of(stanza.scope) if stanza.scope else {}
+        return PayloadForm(self.dictionary, self.part(stanza.inner, refs, scope), stanza)
+
+    def settle(self, form: PayloadForm, stanza: Stanza) -> None:
+        """Encode what waits behind a form, as it stands in that stanza."""
+        if not form.pending:
+            return
+        refs = references(stanza)
+        scope = scope_of(stanza.scope) if stanza.scope else {}
+        added = self.part(b"".join(form.pending), refs, scope)
+        if form.added is not None:
+            before = form.added
+            added = Part(
+                before.items + added.items,
+                before.plans + added.plans,
+                before.texts + added.texts,
+                before.blobs + added.blobs,
+            )
+        form.added, form.pending = added, ()
+        form._blobs = form._kept = None
+        form.uses |= added.uses
+        form.owner = stanza
+
+    def part(self, inner: bytes, refs: Refs, scope: Mapping[str, str]) -> Part:
+        """Encode the XML between the tags of a stanza.
+
+        Raises:
+            ValueError: it is not well-formed.
+        """
+        self._refs, self._scope = refs, scope
+        texts = self._texts = []
+        blobs = self._blobs = []
+        children = self._children = []
+        if inner and not self._plain(inner):
+            self._feed(inner)
+        items: list[bytes] = []
+        plans: list[plan_.Plan] = []
+        run: list[bytes] = []
+        for child in [*self.chunked(children), b""]:
+            if child and child[0] >= 0x20:
+                run.append(child)
+                continue
+            if run:
+                tree = b"".join(run)
+                items.append(RUN + blob(tree))
+                plans.append(self.dictionary.plan(tree, scope))
+                run = []
+            if child:
+                items.append(child)
+                plans.append(self.dictionary.chunk_plan(_index(child)))
+        return Part(b"".join(items), tuple(plans), texts, blobs)
+
+    def chunked(self, children: list[bytes]) -> list[bytes]:
+        """Replace runs of children by the chunks of the dictionary, the longest that begins at each first."""
+        out: list[bytes] = []
+        at, end = 0, len(children)
+        while at < end:
+            for length in self._lengths.get(children[at], ()):
+                if at + length <= end:
+                    index = self._chunks.get(b"".join(children[at : at + length]) if length > 1 else children[at])
+                    if index is not None:
+                        out.append(integer(index))
+                        at += length
+                        break
+            else:
+                out.append(children[at])
+                at += 1
+        return out
+
+    # a single empty element needs no parser: that is what servers add to a stanza
+
+    def _plain(self, inner: bytes) -> bool:
+        if len(inner) > 400:
+            return False
+        try:
+            match = _plain_element(inner.decode())
+        except UnicodeDecodeError:
+            return False
+        if match is None:
+            return False
+        attrs = dict(_plain_attribute(match.group(3)))
+        if "xmlns" in attrs:
+            return False
+        attrs["xmlns"] = match.group(2)
+        self._start(match.group(1), attrs)
+        self._end(match.group(1))
+        return True
+
+    def _feed(self, inner: bytes) -> None:
+        parser = self._parser
+        if parser is None or self._fed > RETIRE_AFTER_BYTES:
+            parser = self._new_parser()
+        self._fed += len(inner)
+        self._ns = "jabber:client"
+        self._stack.clear()
+        self._pending.clear()
+        try:
+            parser.Parse(inner, False)
+        except BaseException as error:
+            self._parser = None
+            if isinstance(error, expat.ExpatError):
+                raise ValueError(f"ill-formed XML: {error}") from None
+            raise
+        if self._stack or parser.CurrentByteIndex != self._fed:
+            self._parser = None
+            raise ValueError("ill-formed XML: it does not end where it should")
+        self._flush()
+
+    def _new_parser(self) -> Any:
+        parser = expat.ParserCreate("UTF-8")
+        if hasattr(parser, "SetReparseDeferralEnabled"):
+            parser.SetReparseDeferralEnabled(False)
+        parser.buffer_text = True
+        parser.Parse(b"<w>", False)
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._pending.append
+        self._parser, self._fed = parser, 3
+        return parser
+
+    def _flush(self) -> None:
+        data = "".join(self._pending)
+        self._pending.clear()
+        if data:
+            self._children.append(self._text(data))
+
+    def _text(self, data: str) -> bytes:
+        static = self._static_texts.get(data)
+        if static is not None:
+            return static
+        if len(data) >= MIN_PACKED_TEXT_CHARS or data[:1].isdigit():
+            packed = values.pack(data)
+            if packed is not None:
+                self._blobs.append(packed[1])
+                return _PACKED[packed[0]]
+        self._texts.append(data)
+        return _TEXT
+
+    def _value(self, data: str) -> bytes:
+        code = self._refs.get(data)
+        if code is None:
+            code = self._values.get(data)
+            if code is None:
+                packed = values.pack(data)
+                if packed is not None:
+                    self._blobs.append(packed[1])
+                    return _PACKED[packed[0]]
+                self._texts.append(data)
+                return _TEXT
+        return code
+
+    def _start(self, name: str, attrs: dict[str, str]) -> None:
+        if self._pending:
+            self._flush()
+        ns, scope = self._ns, self._scope
+        self._stack.append((self._children, [], ns, scope))
+        parts = self._stack[-1][1]
+        if ":" in name or any([key.startswith("xmlns:") for key in attrs]):
+            self._spelt(name, attrs, parts)
+        else:
+            ns = attrs.pop("xmlns", ns) if attrs else ns
+            key = (ns, name, *(sorted(attrs) if len(attrs) > 1 else attrs))
+            shape = self._shapes.get(key)
+            if shape is not None:
+                parts.append(shape)
+                value = self._value
+                for attribute in key[2:]:
+                    parts.append(value(attrs[attribute]))
+            else:
+                head = self._tags.get((ns, name))
+                if head is None:
+                    head = array([text(name)] if ns == self._ns else [text(name), self._namespace(ns)])
+                parts.append(head)
+                parts.append(self._pairs(attrs))
+            self._ns = ns
+        self._children = []
+
+    def _pairs(self, attrs: Mapping[str, str]) -> bytes:
+        pairs: list[bytes] = []
+        for name in sorted(attrs):
+            code = self._attributes.get(name)
+            pairs.append(text(name) if code is None else code)
+            pairs.append(self._value(attrs[name]))
+        return array(pairs)
+
+    def _namespace(self, ns: str) -> bytes:
+        code = self._namespaces.get(ns)
+        return text(ns) if code is None else code
+
+    def _spelt(self, qname: str, attrs: dict[str, str], parts: list[bytes]) -> None:
+        """Encode an element that has a prefix or declares one."""
+        prefix, colon, name = qname.rpartition(":")
+        declared = {key[6:]: attrs.pop(key) for key in sorted(attrs) if key.startswith("xmlns:")}
+        default = attrs.pop("xmlns", None)
+        if declared:
+            self._scope = {**self._scope, **declared}
+        if colon:
+            ns = XML_NS if prefix == "xml" else self._scope.get(prefix, "")
+            if default is not None:
+                declared[""] = default
+        else:
+            ns = self._ns if default is None else default
+        if default is not None:
+            self._ns = default
+        head = [text(name), self._namespace(ns), text(prefix)]
+        for key, uri in declared.items():
+            head += [text(key), self._namespace(uri)]
+        parts.append(array(head))
+        parts.append(self._pairs(attrs))
+
+    def _end(self, name: str) -> None:
+        if self._pending:
+            self._flush()
+        children = self._children
+        self._children, parts, self._ns, self._scope = self._stack.pop()
+        if children:
+            parts.extend(self.chunked(children) if self._lengths else children)
+        self._children.append(array(parts))
+
+
+def _index(item: bytes) -> int:
+    return item[0] if len(item) == 1 else int.from_bytes(item[1:], "big")
+
+
+def _chunk_lengths(chunks: list[bytes]) -> dict[bytes, tuple[int, ...]]:
+    """Return for each first child how many children the chunks that begin with it have, the most first."""
+    found: dict[bytes, set[int]] = {}
+    for chunk in chunks:
+        children = children_of(chunk)
+        found.setdefault(children[0], set()).add(len(children))
+    return {first: tuple(sorted(lengths, reverse=True)) for first, lengths in found.items()}
+
+
+def children_of(run: bytes) -> list[bytes]:
+    """Cut an encoded run into its children."""
+    children: list[bytes] = []
+    at = 0
+    while at < len(run):
+        _, end = item_at(run, at, plan_.MAX_TREE_DEPTH)
+        children.append(run[at:end])
+        at = end
+    return children

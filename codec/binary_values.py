@@ -1,0 +1,170 @@
+"""Texts that are bytes in disguise: base64, hex, UUIDs, moments, decimal numbers, carried as the bytes they stand for.
+
+A text is packed only where unpacking gives back the very same text, letter case, padding and all; `pack` proves it each time.
+"""
+
+import base64
+import binascii
+import datetime
+import re
+
+from codec.binary_cbor import Malformed
+
+BASE64, BASE64URL, BASE64URL_PADDED, HEX, HEX_UPPER, UUID, UUID_UPPER, STAMP, STAMP_US, STAMP_MS, COLONS, DECIMAL = (
+    range(12)
+)
+KINDS = 12
+NAMES = (
+    "base64",
+    "base64url",
+    "base64url-padded",
+    "hex",
+    "HEX",
+    "uuid",
+    "UUID",
+    "stamp-s",
+    "stamp-us",
+    "stamp-ms",
+    "hex-colons",
+    "decimal",
+)
+
+MIN_CHARS = 4
+EPOCH = 1_577_836_800
+"""Moments count from 2020-01-01T00:00:00Z: four bytes of seconds reach to 2156."""
+
+_EPOCH_AT = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+_SECOND = datetime.timedelta(seconds=1)
+_stamp = re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}))?Z", re.ASCII).fullmatch
+_decimal = re.compile(r"[1-9][0-9]{0,38}", re.ASCII).fullmatch
+_hex = re.compile(r"(?:[0-9a-f]{2})+").fullmatch
+_hex_upper = re.compile(r"(?:[0-9A-F]{2})+").fullmatch
+_uuid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").fullmatch
+_uuid_upper = re.compile(r"[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}").fullmatch
+_colons = re.compile(r"[0-9A-F]{2}(?::[0-9A-F]{2})+").fullmatch
+_base64 = re.compile(r"[A-Za-z0-9+/]+={0,2}").fullmatch
+_base64url = re.compile(r"[A-Za-z0-9_-]+={0,2}").fullmatch
+
+
+def pack(text: str) -> tuple[int, bytes] | None:
+    """Return the kind and the bytes of a text, or None when it is better left as it is."""
+    size = len(text)
+    if size < MIN_CHARS or not text.isascii():
+        return None
+    if text.isdigit():
+        if _decimal(text):
+            n = int(text)
+            return DECIMAL, n.to_bytes((n.bit_length() + 7) // 8, "big")
+        return (HEX, bytes.fromhex(text)) if size % 2 == 0 and size >= 8 else None
+    if size == 36 and text[8] == "-":
+        if _uuid(text):
+            return UUID, binascii.unhexlify(text.replace("-", ""))
+        if _uuid_upper(text):
+            return UUID_UPPER, binascii.unhexlify(text.replace("-", ""))
+    if size % 2 == 0 and size >= 8:
+        if _hex(text):
+            return HEX, binascii.unhexlify(text)
+        if _hex_upper(text):
+            return HEX_UPPER, binascii.unhexlify(text)
+    if text[-1] == "Z" and text[4:5] == "-":
+        return _pack_stamp(text)
+    if size >= 8 and text[2] == ":" and _colons(text):
+        return COLONS, binascii.unhexlify(text.replace(":", ""))
+    return _pack_base64(text, size)
+
+
+def _pack_base64(text: str, size: int) -> tuple[int, bytes] | None:
+    if size % 4 == 0:
+        if _base64(text):
+            kind, data = BASE64, binascii.a2b_base64(text)
+        elif _base64url(text):
+            kind, data = BASE64URL_PADDED, base64.urlsafe_b64decode(text)
+        else:
+            return None
+    elif size % 4 != 1 and _base64url(text) and text[-1] != "=":
+        kind, data = BASE64URL, base64.urlsafe_b64decode(text + "=" * (-size % 4))
+    else:
+        return None
+    return (kind, data) if unpack(kind, data) == text else None
+
+
+def _pack_stamp(text: str) -> tuple[int, bytes] | None:
+    match = _stamp(text)
+    if match is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    seconds = (moment - _EPOCH_AT) // _SECOND
+    if not 0 <= seconds < 1 << 32:
+        return None
+    fraction = match.group(1)
+    if fraction is None:
+        packed = STAMP, seconds.to_bytes(4, "big")
+    elif len(fraction) == 6:
+        packed = STAMP_US, (seconds * 1_000_000 + moment.microsecond).to_bytes(7, "big")
+    else:
+        packed = STAMP_MS, (seconds * 1_000 + moment.microsecond // 1_000).to_bytes(6, "big")
+    return packed if unpack(*packed) == text else None
+
+
+def unpack(kind: int, data: bytes) -> str:
+    """Return the text that `data` stands for.
+
+    Raises:
+        Malformed: no text of this kind packs to it.
+    """
+    if kind == BASE64:
+        return binascii.b2a_base64(data, newline=False).decode()
+    if kind == BASE64URL:
+        return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    if kind == BASE64URL_PADDED:
+        return base64.urlsafe_b64encode(data).decode()
+    if kind == HEX:
+        return data.hex()
+    if kind == HEX_UPPER:
+        return data.hex().upper()
+    if kind in (UUID, UUID_UPPER):
+        if len(data) != 16:
+            raise Malformed("a UUID that is not 16 bytes long")
+        text = data.hex()
+        text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        return text if kind == UUID else text.upper()
+    if kind == DECIMAL:
+        if not data or len(data) > 16 or not data[0]:
+            raise Malformed("a number that is empty, too long or begins with zero")
+        return str(int.from_bytes(data, "big"))
+    if kind == COLONS:
+        return data.hex(":").upper()
+    return _unpack_stamp(kind, data)
+
+
+_STAMP_FORMS = {
+    STAMP: (4, 1, "seconds"),
+    STAMP_MS: (6, 1_000, "milliseconds"),
+    STAMP_US: (7, 1_000_000, "microseconds"),
+}
+
+
+def _unpack_stamp(kind: int, data: bytes) -> str:
+    if kind not in _STAMP_FORMS:
+        raise Malformed("an unknown kind of packed value")
+    size, units, precision = _STAMP_FORMS[kind]
+    seconds, rest = divmod(int.from_bytes(data, "big"), units)
+    if len(data) != size or seconds >= 1 << 32:
+        raise Malformed("a moment of the wrong size")
+    moment = _EPOCH_AT + datetime.timedelta(seconds=seconds, microseconds=rest * (1_000_000 // units))
+    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
+
+
+def check(kind: int, data: bytes) -> None:
+    """Make sure that `unpack` will give a text.
+
+    Raises:
+        Malformed: it will not.
+    """
+    if kind >= UUID:
+        unpack(kind, data)
+    elif not data:
+        raise Malformed("an empty packed value")

@@ -1,0 +1,170 @@
+"""What goes out on a binary stream, as bytes: `XmlWriter`'s counterpart (docs/binary-framing.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from codec import binary_frames as frames
+from codec.binary_cbor import blob, integer, texts
+from codec.binary_dictionary import Dictionary
+from codec.binary_form import PayloadForm
+from codec.binary_head import Session, write_head
+from codec.binary_nodes import Encoder
+from codec.binary_reader import FLAG_TABLES, VERSION
+from codec.binary_tables import SentTables
+from codec.element import Element
+from codec.stanza import Stanza
+from codec.xml_writer import ERRORS_NS, STREAMS_NS
+
+REFER, KEEP = -2, -66
+"""In place of a packed value: its slot; the slot that it goes into, before it."""
+
+
+class BinaryWriter:
+    """Writes one direction of a binary stream.
+
+    Args:
+        dictionary: in whose terms.
+        session: what both ends know; shared with the stream's reader.
+        takes_tables: whether our HELLO says that our reader has tables.
+
+    Attributes:
+        tables: set them when the peer's HELLO says that it takes them.
+    """
+
+    __slots__ = ("_acked", "dictionary", "session", "tables", "takes_tables")
+
+    def __init__(self, dictionary: Dictionary, session: Session, takes_tables: bool = False) -> None:
+        self.dictionary = dictionary
+        self.session = session
+        self.takes_tables = takes_tables
+        self.tables: SentTables | None = None
+        self._acked = 0
+
+    def header(self, *, from_: str | None, id_: str, to: str | None = None, lang: str = "en") -> bytes:
+        """Return HELLO, which opens or answers a stream."""
+        self._acked = 0
+        if not self.session.domain:
+            self.session.domain = to or from_ or ""
+        names = [to or "", from_ or "", id_, "" if lang == "en" else lang]
+        while names and not names[-1]:
+            names.pop()
+        flags = FLAG_TABLES if self.takes_tables else 0
+        body = integer(VERSION) + integer(flags) + blob(self.dictionary.id) + texts(names)
+        return frames.frame(frames.HELLO, body)
+
+    def retry(self, ids: Iterable[bytes]) -> bytes:
+        """Return the answer to a HELLO that names no dictionary of ours: those that we have."""
+        return frames.frame(frames.RETRY, b"".join([blob(id_) for id_ in ids]))
+
+    def features(self, features: list[Element]) -> bytes:
+        """Return the stream features."""
+        return self.element(Element(f"{STREAMS_NS} features", {}, tuple(features)))
+
+    def form(self, stanza: Stanza) -> PayloadForm | None:
+        """Return what the stanza carries in our dictionary's terms, made once for all that carry the same; None for nothing."""
+        dictionary = self.dictionary
+        forms = stanza.forms
+        if forms is None:
+            if stanza.is_empty:
+                return None
+            forms = stanza.forms = {}
+        form = forms.get(dictionary.id)
+        if form is None:
+            if stanza.is_empty:
+                return None
+            form = forms[dictionary.id] = self._encoder().form(stanza)
+        assert isinstance(form, PayloadForm)
+        if form.uses and not form.fits(stanza):
+            form = forms[dictionary.id] = self._encoder().form(stanza, use_references=False)
+        if form.pending:
+            self._encoder().settle(form, stanza)
+        return form
+
+    def _encoder(self) -> Encoder:
+        dictionary = self.dictionary
+        if dictionary.encoder is None:
+            dictionary.encoder = Encoder(dictionary)
+        encoder: Encoder = dictionary.encoder
+        return encoder
+
+    def stanza(self, stanza: Stanza, asks_ack: bool = False) -> bytes:
+        """Return a stanza; `asks_ack`: with the request for an acknowledgement in the same frame."""
+        tables = self.tables
+        form = self.form(stanza)
+        head = write_head(stanza, self.session, tables, self.dictionary)
+        flags = frames.FLAG_ACK_REQUEST if asks_ack else 0
+        if form is None:
+            return frames.frame(frames.STANZA, head, flags)
+        values = form.blobs() if tables is None or not form.kept() else _with_tables(form, tables)
+        size_class, block = form.compress()
+        return frames.frame(frames.STANZA, _body(form, head, values, size_class, block), flags | size_class)
+
+    def element(self, element: Element) -> bytes:
+        """Return any other child of the stream."""
+        form = PayloadForm(self.dictionary, self._encoder().part(element.to_xml(), {}, {}), _NOBODY)
+        size_class, block = form.compress()
+        return frames.frame(frames.ELEMENT, _body(form, b"", form.blobs(), size_class, block), size_class)
+
+    def ack(self, h: int) -> bytes:
+        """Return <a/> (XEP-0198 §4): by how much h has grown since the last one."""
+        grown = (h - self._acked) & 0xFFFFFFFF
+        self._acked = h
+        return bytes((frames.ACK << 4,)) + frames.varint(grown)
+
+    def ack_request(self) -> bytes:
+        """Return <r/> (XEP-0198 §4)."""
+        return bytes((frames.ACK_REQUEST << 4,))
+
+    def ping(self) -> bytes:
+        """Return what keeps a connection alive and says nothing."""
+        return bytes((frames.PING << 4,))
+
+    def csi(self, is_active: bool) -> bytes:
+        """Return <active/> or <inactive/> (XEP-0352)."""
+        return bytes((frames.CSI << 4 | is_active,))
+
+    def error(self, condition: str, text: str | None = None, app: Element | None = None) -> bytes:
+        """Return <stream:error/>, as `XmlWriter.error`."""
+        if condition == "see-other-host":
+            children = [Element(f"{ERRORS_NS} {condition}", {}, (text or "",))]
+        else:
+            children = [Element(f"{ERRORS_NS} {condition}")]
+            if text is not None:
+                children.append(Element(f"{ERRORS_NS} text", {}, (text,)))
+        if app is not None:
+            children.append(app)
+        return self.element(Element(f"{STREAMS_NS} error", {}, tuple(children)))
+
+    def close(self) -> bytes:
+        """Return the end of the stream."""
+        return bytes((frames.CLOSE << 4,))
+
+
+_NOBODY = Stanza(None, None, None, "")
+
+
+def _body(form: PayloadForm, head: bytes, values: bytes, size_class: int, block: bytes) -> bytes:
+    main, added = form.main, form.added
+    if not size_class:
+        if added is None:
+            return head + main.items + texts(main.texts) + values
+        return head + main.items + added.items + texts(main.texts) + texts(added.texts) + values
+    clear = head + values if added is None else head + added.items + texts(added.texts) + values
+    return frames.varint(len(clear)) + clear + block
+
+
+def _with_tables(form: PayloadForm, tables: SentTables) -> bytes:
+    kept = form.kept()
+    out = []
+    for index, value in enumerate(form.all_blobs()):
+        if index in kept:
+            slot = tables.values.find(value)
+            if slot is not None:
+                out.append(integer(REFER - slot))
+                continue
+            slot = tables.values.insert(value)
+            if slot is not None:
+                out.append(integer(KEEP - slot))
+        out.append(blob(value))
+    return b"".join(out)
