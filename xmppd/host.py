@@ -55,6 +55,11 @@ def _not_yet(*_: Any) -> Any:
     raise RuntimeError("the server is not put together yet")
 
 
+def _time_out(future: "asyncio.Future[IQ]") -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
+
+
 class Host:
     """A virtual host.
 
@@ -135,13 +140,16 @@ class Host:
         """
         assert iq.to is not None and iq.id is not None
         key = (iq.to, iq.id)
-        future: asyncio.Future[IQ] = asyncio.get_running_loop().create_future()
+        running = asyncio.get_running_loop()
+        future: asyncio.Future[IQ] = running.create_future()
         self._requests[key] = future
+        # no asyncio.timeout: a handler that has not waited yet runs outside of any task (`eager`)
+        timer = running.call_later(timeout_s, _time_out, future)
         try:
             await self.send(iq)
-            async with asyncio.timeout(timeout_s):
-                return await future
+            return await future
         finally:
+            timer.cancel()
             del self._requests[key]
 
     def take_answer(self, iq: IQ) -> bool:
