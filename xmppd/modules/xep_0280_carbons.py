@@ -11,7 +11,16 @@ from codec.payloads.hints import NO_COPY
 from codec.payloads.stanza_id import StanzaId
 from codec.stanza import IQ, Message
 from xmppd.errors import StanzaError
-from xmppd.hooks import MessageEvent, Phase, message_received, message_sent
+from xmppd.hooks import (
+    BindEvent,
+    BindInlineEvent,
+    MessageEvent,
+    Phase,
+    bind2_bound,
+    bind2_inline,
+    message_received,
+    message_sent,
+)
 from xmppd.module import Module, Target, iq_set, on
 from xmppd.modules.rfc_6121_message import MessageModule, archive_id_of
 from xmppd.resource import Account, Resource
@@ -64,6 +73,17 @@ class CarbonsModule(Module, xep=280, features=(NS,), account_features=(NS,), req
         """Stop copies for the asking resource."""
         self._resource(iq).state(Carbons).is_enabled = False
 
+    @on(bind2_inline)
+    def offer_inline(self, event: BindInlineEvent) -> None:
+        """Let a session begin with copies (XEP-0386 §3.2)."""
+        event.features.append(NS)
+
+    @on(bind2_bound)
+    def begin(self, event: BindEvent) -> None:
+        """Begin with copies where the client asks for them; nothing answers that."""
+        if event.request.find(Enable.TAG) is not None:
+            event.resource.state(Carbons).is_enabled = True
+
     def _resource(self, iq: IQ) -> Resource:
         resource = None if iq.from_ is None else self.host.resource(iq.from_)
         if resource is None:
@@ -77,7 +97,7 @@ class CarbonsModule(Module, xep=280, features=(NS,), account_features=(NS,), req
         message = event.message
         if len(account.resources) > 1 and is_eligible(message) and not _is_for(message, account):
             if event.id and any(copy.owner == account.jid and copy.visible for copy in event.copies):
-                message = message.adding(StanzaId(id=str(event.id), by=account.jid))
+                message = message.adding(StanzaId(id=self.host.archive_ids.text_of(event.id), by=account.jid))
             others = [resource for resource in account.resources.values() if resource is not event.resource]
             self._copy(message, SENT, account, others, 0)
         return event
