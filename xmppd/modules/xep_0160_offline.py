@@ -21,10 +21,11 @@ from codec.payloads.delay import Delay
 from codec.payloads.stanza_id import StanzaId
 from codec.stanza import Message, Presence
 from codec.xml_reader import read_stanza
-from storage.interface import ArchiveCopy, ArchivedMessage, Commit, KeyValStore, StorageError
+from storage.interface import ArchiveCopy, ArchivedMessage, ArchiveQuery, Commit, KeyValStore, StorageError
 from xmppd.clock import time_of_id
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
+    BindEvent,
     DeliveredEvent,
     HistoryEvent,
     MessageEvent,
@@ -33,6 +34,7 @@ from xmppd.hooks import (
     PresenceEvent,
     ResourceEvent,
     UndeliveredEvent,
+    bind2_bound,
     history_given,
     message_received,
     presence_changed,
@@ -56,6 +58,9 @@ MAX_UNACKED = 1_000
 MAX_UNACKED_BYTES = 1_000_000
 """A resource with so many unacknowledged stanzas gets the rest when it has acknowledged half of them."""
 
+MAX_PASSES = 10
+"""How often what has just come is read before a resource becomes available; who sends fast must not keep it from that."""
+
 MAX_GIVEN = 20_000
 """Ids that one resource has had before it became available and that need not be given again; beyond it some may come twice."""
 
@@ -65,9 +70,13 @@ SAVE_AFTER_S = 0.5
 
 @dataclass(slots=True)
 class Given:
-    """What a resource has had, live or from the history, before it became available: everything up to an id, and some above it."""
+    """What a resource has had, live or from the history, before it became available: everything up to an id, and some above it.
+
+    Up to `history_end_id` it reads its history for itself: what stands there is not given.
+    """
 
     known_id: int = 0
+    history_end_id: int = 0
     ids: list[int] = field(default_factory=list)
 
     def add(self, ids: list[int]) -> None:
@@ -83,13 +92,15 @@ class OfflineModule(
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._dirty: dict[JID, Delivery] = {}
+        self._unstored: dict[JID, int] = {}
+        """Cursors that were written and are not committed yet, or could not be."""
 
     @account_part(Delivery, lazy=True)
     async def load(self, account: Account) -> Delivery:
         """Read an account's cursor."""
-        await self.host.backend.flush()
+        unstored = self._unstored.get(account.jid, 0)
         stored = await self.stores["cursor"].get(account.jid)
-        return Delivery(int(stored) if stored is not None else 0)
+        return Delivery(max(unstored, int(stored) if stored is not None else 0))
 
     # what comes
 
@@ -133,6 +144,11 @@ class OfflineModule(
         _has(delivery, known_id, event.ids)
         self._save_soon(account.jid, delivery)
 
+    @on(bind2_bound)
+    def bound(self, event: BindEvent) -> None:
+        """A client that binds by XEP-0386 fetches what it has missed (§3.2 there)."""
+        event.resource.state(Given).history_end_id = event.history_end_id
+
     # who comes
 
     @on(presence_sent, phase=Phase.CHECK)
@@ -146,7 +162,9 @@ class OfflineModule(
                 given = resource.state(Given)
                 _has(delivery, given.known_id, given.ids)
                 given.ids.clear()
-            if delivery.is_waiting and not delivery.is_giving:
+            for _ in range(MAX_PASSES):
+                if delivery.is_giving or not delivery.is_waiting or not _has_room(resource, 1):
+                    break
                 await self._give(resource, delivery)
         return event
 
@@ -181,7 +199,7 @@ class OfflineModule(
     async def _pass(self, resource: Resource, delivery: Delivery) -> None:
         """Read through what waits, once, and give it to a resource as far as it has room.
 
-        What comes meanwhile to somebody absent is left for the next time: who sends fast must not keep a client from coming.
+        What comes meanwhile to somebody absent is left for the next time.
         """
         jid = resource.account.jid
         after_id = delivery.start()
@@ -189,16 +207,29 @@ class OfflineModule(
         await self.host.backend.flush()
         while after_id < mark:
             page = await self.host.archive.pending(jid, after_id, PAGE)
+            fetched = await self._fetched(resource, page)
             for message in page:
                 if not _has_room(resource, 1):
                     return
                 after_id = message.id
                 if delivery.take(after_id):
-                    self._give_one(resource, message)
+                    if after_id in fetched:
+                        delivery.confirm(after_id)
+                    else:
+                        self._give_one(resource, message)
             if not page:
                 break
         delivery.passed(mark)
         self._save_soon(jid, delivery)
+
+    async def _fetched(self, resource: Resource, page: list[ArchivedMessage]) -> set[int]:
+        """Return which of these messages a resource fetches from its history; what only waits, and stands in none, it cannot."""
+        end_id = resource.state(Given).history_end_id if resource.has_state(Given) else 0
+        ids = tuple(message.id for message in page if message.id <= end_id)
+        if not ids:
+            return set()
+        found = await self.host.archive.query(resource.account.jid, ArchiveQuery(ids=ids, limit=len(ids)))
+        return {message.id for message in found.messages}
 
     def _give_one(self, resource: Resource, message: ArchivedMessage) -> None:
         stanza = read_stanza(message.stanza)
@@ -259,30 +290,38 @@ class OfflineModule(
 
     # the cursor on disk
 
+    async def stop(self) -> None:
+        """Write the cursors that have moved."""
+        self._save_all()
+
     def _save_soon(self, jid: JID, delivery: Delivery) -> None:
         if not self._dirty:
             self.host.call_later(SAVE_AFTER_S, self._save_all)
         self._dirty[jid] = delivery
 
-    async def stop(self) -> None:
-        """Write the cursors that have moved."""
-        self._save_all()
-
     def _save_all(self) -> None:
-        """Write all cursors that have moved."""
+        """Write all cursors that have moved, and those that could not be written before."""
         dirty, self._dirty = self._dirty, {}
+        for jid, cursor in list(self._unstored.items()):
+            self._write(jid, cursor)
         for jid, delivery in dirty.items():
             self._save(jid, delivery)
 
     def _save(self, jid: JID, delivery: Delivery) -> None:
         cursor = delivery.cursor
-        if cursor == delivery.saved:
-            return
-        try:
-            self.stores["cursor"].set(jid, str(cursor).encode())
-        except StorageError:
-            return  # an older cursor repeats something, it loses nothing
-        delivery.saved = cursor
+        if cursor != delivery.saved:
+            delivery.saved = cursor
+            self._write(jid, cursor)
+
+    def _write(self, jid: JID, cursor: int) -> None:
+        self._unstored[jid] = cursor
+        with contextlib.suppress(StorageError):  # an older cursor repeats something, it loses nothing
+            commit = self.stores["cursor"].set(jid, str(cursor).encode())
+            commit.add_done_callback(lambda done: self._written(jid, cursor, done))
+
+    def _written(self, jid: JID, cursor: int, commit: Commit) -> None:
+        if commit.error is None and self._unstored.get(jid) == cursor:
+            del self._unstored[jid]
 
 
 def _has(delivery: Delivery, known_id: int, ids: list[int]) -> None:
