@@ -19,8 +19,8 @@ def find_module(name: str) -> type[Module]:
     try:
         file = importlib.import_module(path)
     except ModuleNotFoundError as error:
-        if error.name not in (path, path.rpartition(".")[0]):
-            raise
+        if not f"{path}.".startswith(f"{error.name}."):
+            raise  # it is there, and misses something itself
         raise LoadError(
             f"modules: there is no module {name!r}; xmppd/modules/ holds those that come with the server"
         ) from error
