@@ -1,5 +1,8 @@
 """Which mechanisms a stream offers."""
 
+import base64
+import hashlib
+
 import pytest
 
 from storage.interface import AccountRecord
@@ -71,3 +74,13 @@ async def test_downgrade_is_noticed_only_where_plus_was_offered():
 
 async def test_plus_binds_to_the_offered_hash():
     assert isinstance(await BOUND.build("SCRAM-SHA-1-PLUS").step(b"p=tls-server-end-point,,n=romeo,r=abc"), Challenge)
+
+
+@pytest.mark.parametrize("offer", [BOUND, ENCRYPTED, OPEN])
+async def test_scram_signs_what_the_stream_offers(offer):
+    challenge = await offer.build("SCRAM-SHA-256").step(b"n,,n=romeo,r=abc")
+    text = "\x1e".join(sorted(offer.names))
+    if offer.channel_bindings:
+        text += "\x1f" + "\x1e".join(offer.channel_bindings)
+    wanted = base64.b64encode(hashlib.sha256(text.encode()).digest())
+    assert challenge.data.endswith(b",h=" + wanted)

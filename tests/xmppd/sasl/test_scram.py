@@ -13,7 +13,7 @@ from storage.interface import AccountRecord
 from xmppd.errors import SaslError
 from xmppd.sasl.keys import derive_keys, make_keys
 from xmppd.sasl.mechanism import Challenge, Success
-from xmppd.sasl.scram import Scram
+from xmppd.sasl.scram import Scram, offer_text
 from xmppd.sasl.unknown import UnknownAccounts
 
 HASH = b"\x5a" * 32
@@ -58,7 +58,7 @@ class Client:
 
     def final(self, challenge: bytes, extension: str = "") -> bytes:
         fields = dict(part.split("=", 1) for part in challenge.decode().split(","))
-        assert list(fields) == ["r", "s", "i"]
+        assert list(fields) in (["r", "s", "i"], ["r", "s", "i", "h"])
         assert fields["r"].startswith(self.nonce)
         assert len(fields["r"]) >= len(self.nonce) + 16
         salted = self.salted_password(base64.b64decode(fields["s"]), int(fields["i"]))
@@ -338,3 +338,40 @@ async def step_through(messages: list[bytes]) -> None:
             assert isinstance(await mechanism.step(message), Challenge)
     except SaslError:
         pass
+
+
+# XEP-0474: what was offered is signed
+
+
+def test_offer_is_hashed_sorted_by_its_bytes_with_delimiters_that_xml_cannot_hold():
+    mechanisms = ("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1")
+    bindings = ("tls-server-end-point", "tls-exporter")
+    text = offer_text(mechanisms, bindings)
+    assert text == b"SCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1ftls-exporter\x1etls-server-end-point"
+    # the example of XEP-0474 §5.3
+    assert base64.b64encode(hashlib.sha1(text).digest()) == b"G6k/rBLDqgOhRRaCuuatSDFkJ08="
+
+
+def test_without_channel_bindings_the_mechanisms_alone_are_hashed():
+    assert offer_text(("SCRAM-SHA-1", "PLAIN"), ()) == b"PLAIN\x1eSCRAM-SHA-1"
+
+
+@pytest.mark.parametrize(("name", "algorithm"), [("SHA-1", hashlib.sha1), ("SHA-256", hashlib.sha256)])
+async def test_challenge_carries_the_hash_of_the_offer_and_the_proof_signs_it(name, algorithm):
+    offered = offer_text(("PLAIN", f"SCRAM-{name}"), ())
+    client, mechanism = Client("romeo", "soft! what light", name), server(name, offered=offered)
+    challenge = await mechanism.step(client.first())
+    assert challenge.data.rpartition(b",")[2] == b"h=" + base64.b64encode(algorithm(offered).digest())
+    assert await log_in(server(name, offered=offered), client)
+
+
+async def test_login_fails_when_somebody_has_changed_the_hash_on_its_way():
+    client, mechanism = Client("romeo", "soft! what light", "SHA-256"), server(offered=offer_text(("PLAIN",), ()))
+    challenge = await mechanism.step(client.first())
+    shortened = challenge.data.rpartition(b",h=")[0]
+    assert await refusal(mechanism, client.final(shortened)) == "not-authorized"
+
+
+async def test_no_hash_is_sent_where_nothing_was_offered():
+    challenge = await server().step(Client("romeo", "x", "SHA-256").first())
+    assert b",h=" not in challenge.data
