@@ -120,6 +120,15 @@ class ParserPool:
             self._idle.pop().close()
 
 
+def _refuse(*_: Any) -> None:
+    raise Refused("restricted-xml")
+
+
+def _check_declaration(version: str, encoding: str | None, standalone: int) -> None:
+    if version != "1.0" or (encoding is not None and encoding.upper() not in ("UTF-8", "UTF8")):
+        raise Refused("unsupported-encoding" if encoding is not None else "not-well-formed")
+
+
 def _install_handlers(owner: Parser, parser: expat.XMLParserType) -> None:
     """Give Expat its handlers: closures, since these run for every element and locals are the quickest to reach."""
     depth = 0
@@ -166,18 +175,11 @@ def _install_handlers(owner: Parser, parser: expat.XMLParserType) -> None:
     def declared(prefix: str | None, uri: str) -> None:
         prefixes[prefix] = uri or ""
 
-    def refuse(*_: Any) -> None:
-        raise Refused("restricted-xml")
-
-    def declaration(version: str, encoding: str | None, standalone: int) -> None:
-        if version != "1.0" or (encoding is not None and encoding.upper() not in ("UTF-8", "UTF8")):
-            raise Refused("unsupported-encoding" if encoding is not None else "not-well-formed")
-
-    refusing: Callable[..., Any] = refuse
+    refusing: Callable[..., Any] = _refuse
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.StartNamespaceDeclHandler = declared
-    parser.XmlDeclHandler = declaration
+    parser.XmlDeclHandler = _check_declaration
     parser.StartDoctypeDeclHandler = refusing
     parser.CommentHandler = refusing
     parser.ProcessingInstructionHandler = refusing
