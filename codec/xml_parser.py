@@ -86,17 +86,32 @@ class ParserPool:
 
     Args:
         header: what primes a new one.
+
+    Attributes:
+        headers: the bytes of usual headers that were read before -> the event that each of them is.
     """
 
     MAX_IDLE = 8
     RETIRE_AFTER_BYTES = 65_536
     """So much of made-up names costs 0.8 MB of memory; a new parser after each 65,536 bytes costs nothing that can be measured."""
 
-    __slots__ = ("_header", "_idle")
+    MAX_HEADERS = 256
+    """Clients send a handful of different headers to each domain."""
+    MAX_HEADER_BYTES = 512
+
+    __slots__ = ("_header", "_idle", "headers")
 
     def __init__(self, header: bytes) -> None:
         self._header = header
         self._idle: list[Parser] = []
+        self.headers: dict[bytes, Any] = {}
+
+    def remember(self, header: bytes, event: Any) -> None:
+        """Note what a usual header, these bytes and no more, was read as: the next stream that sends it needs no parser."""
+        if len(header) <= self.MAX_HEADER_BYTES:
+            self.headers[header] = event
+            if len(self.headers) > self.MAX_HEADERS:
+                del self.headers[next(iter(self.headers))]
 
     def take(self) -> Parser:
         """Return a parser that stands between two stanzas."""

@@ -40,6 +40,7 @@ USUAL_HEADERS = {
 
 _NONE: list[Event] = []
 _HOLD_BACK_FROM_BYTES = 1_024
+_needs_parsing = re.compile(rb"[<&\r]").search
 _NOT_WELL_FORMED_YET_RESTRICTED = frozenset(
     (
         expat.errors.codes[expat.errors.XML_ERROR_UNDEFINED_ENTITY],
@@ -150,9 +151,25 @@ class XmlReader:
             return []
         parser = self._parser
         if parser is None:
-            if data[0] <= 0x20 and self._prime is not None and not data.strip(_SPACE):
+            if self._prime is None:
+                return self._first(data)
+            if data[0] <= 0x20 and not data.strip(_SPACE):
                 return []  # a whitespace keepalive needs no parser
             parser = self._borrow()
+        return self._feed(parser, data)
+
+    def _first(self, data: bytes) -> list[Event]:
+        """Read the first bytes of a stream: usually a whole header, letter by letter what another client has sent before."""
+        known = self._pool.headers.get(data)
+        if known is not None:
+            self._prime, self._scope = USUAL_HEADERS[self._content_ns], b""
+            return [known]
+        events = self._feed(self._borrow(), data)
+        if self._parser is None and len(events) == 1 and isinstance(events[0], StreamOpened):
+            self._pool.remember(data, events[0])
+        return events
+
+    def _feed(self, parser: Parser, data: bytes) -> list[Event]:
         if self._buffer:
             if not isinstance(self._buffer, bytearray):
                 self._buffer = bytearray(self._buffer)
@@ -330,6 +347,8 @@ class XmlReader:
             elif scope or b"xmlns:" in start_tag or not _ENVELOPE_KEYS.issuperset(attrs):
                 scope = _needed_scope(scope, start_tag, inner)
             self._stanza(_KINDS[local], attrs, tuple(tags), inner, scope)
+        elif inner and _needs_parsing(inner) is None:
+            self._events.append(Element(name, attrs, (inner.decode(),)))
         elif inner:
             self._events.append(self._element(bytes(buffer[start:end])))
         else:

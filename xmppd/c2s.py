@@ -137,24 +137,36 @@ class ClientStream(Stream):
             return None
 
     def send_features(self) -> None:
-        """Send the features that the stream has now (RFC 6120 §4.3.2)."""
+        """Send the features that the stream has now (RFC 6120 §4.3.2).
+
+        What they are depends on where the stream stands alone, so that the bytes are made once for each such point.
+        """
         host = self.host
         assert host is not None
+        is_secure, is_authenticated = self.is_secure, self.jid is not None
+        mechanisms: tuple[str, ...] = ()
+        if not is_authenticated and (is_secure or not host.config.c2s.require_tls):
+            self.login = Login(host, self._offer(host))
+            mechanisms = self.login.offer.names
+        point = (is_secure, is_authenticated, self.resource is not None, mechanisms, type(self.writer))
+        features = host.stream_features.get(point)
+        if features is None:
+            features = host.stream_features[point] = self.writer.features(self._features(host))
+        self.write(features)
+
+    def _features(self, host: Host) -> list[Element]:
         features: list[Element] = []
-        may_log_in = self.is_secure or not host.config.c2s.require_tls
         if self.jid is None:
             if not self.is_secure and self.service.tls is not None:
                 required = (Element(f"{TLS_NS} required", {}, ()),) if host.config.c2s.require_tls else ()
                 features.append(Element(f"{TLS_NS} starttls", {}, required))
-            if may_log_in:
-                self.login = Login(host, self._offer(host))
+            if self.login is not None:
                 features.extend(mechanisms_feature(self.login.offer))
         elif self.resource is None:
             features.append(Element(BIND, {}, ()))
-        if may_log_in:
-            event = hooks.FeaturesEvent(self, features, self.jid is not None)
-            host.signal(hooks.stream_features, event)
-        self.write(self.writer.features(features))
+        if self.is_secure or not host.config.c2s.require_tls:
+            host.signal(hooks.stream_features, hooks.FeaturesEvent(self, features, self.jid is not None))
+        return features
 
     def _offer(self, host: Host) -> Offer:
         tls = self.connection.tls

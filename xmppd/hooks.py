@@ -384,7 +384,11 @@ bind2_bound: Signal[BindEvent] = Signal(
     "bind2_bound", "A resource has been bound by XEP-0386, and <bound/> is about to be sent; not waiting."
 )
 
-stream_features: Signal[FeaturesEvent] = Signal("stream_features", "Stream features are about to be sent; not waiting.")
+stream_features: Signal[FeaturesEvent] = Signal(
+    "stream_features",
+    "Stream features are about to be sent: they may depend on whether the stream is secure, logged in, bound and on its mechanisms, on "
+    "nothing else, for they are remembered by that; not waiting.",
+)
 disco_info: Signal[DiscoEvent] = Signal("disco_info", "disco#info is being answered; not waiting.")
 disco_items: Signal[DiscoItemsEvent] = Signal("disco_items", "disco#items is being answered; may wait.")
 

@@ -66,6 +66,7 @@ class Host:
     Attributes:
         domain: its JID. handlers: hook -> its handlers, in the order they run.
         iq_handlers, before_login, nonza_handlers, early_nonzas: tables that `xmppd.loader` fills and `xmppd.dispatch`, `xmppd.c2s` read.
+        stream_features: what streams offer, as bytes, by the point at which a stream stands (`c2s.send_features`).
         accounts: by bare JID, those in memory.
     """
 
@@ -88,6 +89,7 @@ class Host:
         self.nonza_handlers: dict[str, Callable[[Any, Any], Any]] = {}
         self.early_nonzas: set[str] = set()
         self.part_loaders: dict[type, tuple[Callable[[Account], Awaitable[Any]], bool]] = {}
+        self.stream_features: dict[tuple[Any, ...], bytes] = {}
         self.modules: dict[type, Any] = {}
         self.accounts: dict[JID, Account] = {}
         self._idle: dict[JID, None] = {}

@@ -27,6 +27,7 @@ _VISIBLE = f"FROM copy WHERE owner_id = {_OWNER} AND flags & {VISIBLE}"
 _LISTED = """SELECT json_group_array(json_array(id, flags, (SELECT name FROM jid WHERE jid.id = peer_id), resource))
     FROM (SELECT id, flags, peer_id, resource {} LIMIT ?)"""
 _PENDING = f"FROM copy INDEXED BY copy_pending WHERE owner_id = {_OWNER} AND flags & 2 AND id > ? ORDER BY id"
+_ANY_PENDING = f"SELECT 1 FROM copy INDEXED BY copy_pending WHERE owner_id = {_OWNER} AND flags & 2 AND id > ? LIMIT 1"
 _MARKS = f"""SELECT json_group_array(json_array(mark, id)) FROM
     (SELECT mark, id FROM copy WHERE owner_id = {_OWNER} AND id >= ? AND mark <> 0 ORDER BY id DESC LIMIT ?)"""
 
@@ -64,6 +65,9 @@ class SqliteArchiveStore(ArchiveStore):
         return None if row[0] is None else (row[0], row[1])
 
     async def pending(self, owner: str, after_id: int, limit: int) -> list[ArchivedMessage]:
+        if not self._reader.rows(_ANY_PENDING, (owner, min(after_id, LAST_ID))):
+            return []  # what most logins find, in a tenth of the time that a thread takes
+
         def read(connection: sqlite3.Connection) -> list[ArchivedMessage]:
             return self._messages(
                 connection, self._listed(connection, _PENDING, (owner, min(after_id, LAST_ID), limit))
