@@ -11,6 +11,7 @@ acknowledged; Prosody's files are never synchronised, Mnesia's every few seconds
 """
 
 import argparse
+import fcntl
 import json
 import os
 import statistics
@@ -67,21 +68,28 @@ def measure_all(options: argparse.Namespace, measures: list[Measure], folder: Pa
                     contestant.stop()
                 answers[measure.name][contestant.name].append(answer)
                 figures = "  ".join(f"{name} {value:.4g}" for name, value in answer.values.items())
-                state = "" if answer.is_ok else f"  NOT OK: {answer.raw.get('error') or answer.raw}"
+                state = "" if answer.is_ok else f"  NOT OK, left out: {answer.trouble()}"
                 progress = f"# {number + 1}/{rounds} {measure.name:10} {contestant.name:16} {figures}{state}"
                 print(progress, file=sys.stderr, flush=True)
     return answers
 
 
 def summarise(measures: list[Measure], answers: Answers) -> list[dict[str, object]]:
-    """Return one row for each figure of each measure: the median of each server, and ours by the better peer's."""
+    """Return one row for each figure of each measure: the median of each server, and ours by the better peer's.
+
+    Runs in which something was lost, refused or cut are left out, and the row says so (`all_ok`).
+    """
     rows: list[dict[str, object]] = []
     for measure in measures:
         for figure in measure.figures:
             medians = {
                 name: statistics.median(values)
                 for name, runs in answers[measure.name].items()
-                if (values := [answer.values[figure.name] for answer in runs if figure.name in answer.values])
+                if (
+                    values := [
+                        answer.values[figure.name] for answer in runs if answer.is_ok and figure.name in answer.values
+                    ]
+                )
             }
             peers = [value for name, value in medians.items() if name != OURS]
             best = (min if figure.lower_is_better else max)(peers, default=None)
@@ -127,7 +135,15 @@ def main(arguments: list[str] | None = None) -> int:
     only = [name for name in options.only.split(",") if name]
     measures = [measure for measure in MEASURES if not only or measure.name in only]
     raise_file_limit()
-    with tempfile.TemporaryDirectory(prefix="xmppd-bench-") as folder:
+    lock = (options.xload / "bench.lock").open(
+        "w"
+    )  # the scripts there know one server of each kind: two at once cut each other
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        print(f"another measurement uses {options.xload}: wait for it", file=sys.stderr)
+        return 2
+    with lock, tempfile.TemporaryDirectory(prefix="xmppd-bench-") as folder:
         answers = measure_all(options, measures, Path(folder))
     rows = summarise(measures, answers)
     print(table(rows))

@@ -47,6 +47,7 @@ class Measure:
 
 CPU = Figure("server_us_per_op", "CPU", "µs")
 NOISE = ("gen_cpu_pct", "other_cpu_pct", "stolen_cpu_pct", "io_stall_pct", "longest_gap_ms", "server_cpu_pct")
+TROUBLE = ("error", "errors", "failures", "lost", "dup", "damaged", "dropped", "reasons", "warning")
 SCRAM = ("--sasl", "scram-sha-1")
 MESSAGES = ("msgs", "--n", "200", "--rate", "max", "--pipeline", "4", "--sm", *SCRAM)
 PER_MESSAGE = (CPU, Figure("delivered_per_s", "messages", "/s", lower_is_better=False))
@@ -109,6 +110,10 @@ class Answer:
     noise: dict[str, float] = field(default_factory=dict)
     is_ok: bool = False
     raw: dict[str, Any] = field(default_factory=dict)
+
+    def trouble(self) -> dict[str, Any]:
+        """Return what of xload's answer says why a run was not well."""
+        return {name: self.raw[name] for name in TROUBLE if self.raw.get(name)}
 
 
 def run(measure: Measure, contestant: Contestant, xload: Path, *, quick: bool) -> Answer:

@@ -29,7 +29,16 @@ def test_ours_is_compared_with_the_better_peer() -> None:
 
 
 def test_a_figure_that_one_server_lacks_leaves_its_cell_empty() -> None:
-    only = summarise([MEASURE], {"m": {"xmppd": [Answer({"CPU": 10.0})], "a": [Answer({"rate": 5.0})]}})
+    only = summarise(
+        [MEASURE], {"m": {"xmppd": [Answer({"CPU": 10.0}, is_ok=True)], "a": [Answer({"rate": 5.0}, is_ok=True)]}}
+    )
     assert only[0]["ratio_to_best_peer"] is None
-    assert not only[0]["all_ok"]
     assert "| a thing: CPU, µs | 10 |  |  |" in table(only)
+
+
+def test_a_run_that_went_wrong_is_left_out_and_said() -> None:
+    good, bad = Answer({"CPU": 10.0}, is_ok=True), Answer({"CPU": 1.0}, raw={"lost": 3, "dup": 0})
+    row = summarise([MEASURE], {"m": {"xmppd": [good, bad]}})[0]
+    assert row["medians"] == {"xmppd": 10}
+    assert not row["all_ok"]
+    assert bad.trouble() == {"lost": 3}
