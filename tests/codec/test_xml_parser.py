@@ -120,6 +120,14 @@ def test_parser_that_has_read_much_is_not_used_again():
     assert pool.take() is not parser
 
 
+def test_pool_remembers_some_headers_and_no_long_ones():
+    pool = ParserPool(HEADER)
+    for number in range(ParserPool.MAX_HEADERS + 5):
+        pool.remember(b"<header %d>" % number, number)
+    pool.remember(b"x" * (ParserPool.MAX_HEADER_BYTES + 1), "long")
+    assert list(pool.headers.values()) == list(range(5, ParserPool.MAX_HEADERS + 5))
+
+
 def test_closed_parser_is_freed_at_once():
     def live_and_die():
         parser = Parser()

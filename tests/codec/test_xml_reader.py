@@ -129,6 +129,28 @@ def test_header_that_declares_a_prefix_of_our_own_is_read_on_after_sleep():
     assert isinstance(reader.feed(b"<xmppd:y>text</xmppd:y>")[0], Element)
 
 
+@pytest.mark.parametrize("more", [b"", b"\n"])
+def test_header_that_another_stream_has_sent_is_known_by_its_bytes_and_means_the_same(more):
+    pool = ParserPool(USUAL_HEADERS["jabber:client"])
+    events = [XmlReader(BEFORE_LOGIN, pool=pool).feed(HEADER + more) for _ in range(2)]
+    assert events[0] == events[1] == [StreamOpened("example.org", version="1.0")]
+    assert list(pool.headers) == [HEADER + more]
+    reader = XmlReader(ReaderLimits(), pool=pool)
+    reader.feed(HEADER + more)
+    assert [shape(event) for event in reader.feed(b"<presence/></stream:stream>")] == read(
+        b"<presence/></stream:stream>"
+    )
+
+
+@pytest.mark.parametrize(
+    "first", [HEADER + b"<presence/>", HEADER + b"<pres", HEADER[:-9], DIALBACK, PREFIXED, HEADER + b"x", b"<x>", b" "]
+)
+def test_only_a_usual_header_alone_is_remembered(first):
+    pool = ParserPool(USUAL_HEADERS["jabber:client"])
+    XmlReader(BEFORE_LOGIN, pool=pool).feed(first)
+    assert pool.headers == {}
+
+
 # stanzas
 
 
