@@ -13,6 +13,7 @@ Element = etree._Element
 
 PREFIXES = {
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
+    "bind2": "urn:xmpp:bind:0",
     "blocked": "urn:xmpp:blocking:errors",
     "blocking": "urn:xmpp:blocking",
     "c": "jabber:client",
@@ -25,6 +26,7 @@ PREFIXES = {
     "data": "jabber:x:data",
     "delay": "urn:xmpp:delay",
     "disco": "http://jabber.org/protocol/disco#info",
+    "fast": "urn:xmpp:fast:0",
     "forward": "urn:xmpp:forward:0",
     "hints": "urn:xmpp:hints",
     "items": "http://jabber.org/protocol/disco#items",
@@ -38,6 +40,7 @@ PREFIXES = {
     "rosterver": "urn:xmpp:features:rosterver",
     "rsm": "http://jabber.org/protocol/rsm",
     "sasl": "urn:ietf:params:xml:ns:xmpp-sasl",
+    "sasl2": "urn:xmpp:sasl:2",
     "session": "urn:ietf:params:xml:ns:xmpp-session",
     "sid": "urn:xmpp:sid:0",
     "sm": "urn:xmpp:sm:3",

@@ -64,6 +64,7 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "xmppd.module",
             "xmppd.modules",
             "xmppd.resource",
+            "xmppd.sasl",
         ),
     ),
     ("xmppd/storage_url.py", ("storage",)),

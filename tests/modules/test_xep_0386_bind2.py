@@ -312,7 +312,7 @@ async def test_message_that_stands_in_no_history_is_sent_all_the_same(world: Wor
     await client.send(f"<iq type='set' id='n'>{other}</iq>")
     await client.close()
     await say(world, "soft")
-    client, success = await login(world)
+    client, _ = await login(world)
     assert bodies(await answers(client, "<presence/>")) == ["soft"]
 
 

@@ -62,7 +62,7 @@ class Sasl2Module(Module, xep=388):
 
     @on(stream_features)
     def offer(self, event: FeaturesEvent) -> None:
-        """Offer it where a login is possible at all: inside TLS, unless that is not required (§5)."""
+        """Offer it where a login is possible at all: inside TLS, unless that is not required (§3)."""
         if event.is_authenticated or event.stream.login is None:
             return
         inline = InlineEvent(event.stream)
@@ -77,7 +77,7 @@ class Sasl2Module(Module, xep=388):
         """Begin an exchange (§2.3).
 
         Raises:
-            StreamError: policy-violation: the client is logged in already (§6.9), or must not log in here.
+            StreamError: policy-violation: the client is logged in already (§4.8), or must not log in here.
         """
         login = stream.login
         if login is None:
@@ -118,7 +118,7 @@ class Sasl2Module(Module, xep=388):
 
     @nonza(ABORT, is_early=True)
     def abort(self, stream: StreamLike, _: Element) -> None:
-        """End an exchange because the client wants so (§6.5)."""
+        """End an exchange because the client wants so (§4.5)."""
         if stream.login is None:
             raise StreamError("policy-violation", "This stream takes no login now.")
         self._fail(stream, SaslError("aborted"))
