@@ -181,6 +181,11 @@ class Stanza:
         other._append(xml)
         other.tags = (*self.tags, tag)
         other._elements = None
+        whole = self._xml
+        if whole is not None and not whole.endswith(b"/>"):
+            # it was written before: put the child before its end tag rather than write everything again
+            end_at = len(whole) - len(self.kind) - 3
+            other._xml = b"%b%b%b" % (whole[:end_at], xml, whole[end_at:])
         return other
 
     def without(self, unwanted: Callable[[Element], bool]) -> Self:

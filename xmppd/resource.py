@@ -88,11 +88,11 @@ class Account:
 
     def part(self, cls: type[T]) -> T:
         """Return what a module keeps of this account (loaded with the account)."""
-        return cast(T, self._parts[cls])
+        return self._parts[cls]  # type: ignore[no-any-return]
 
     def loaded_part(self, cls: type[T]) -> T | None:
         """Return a lazy part if it has been loaded, else None."""
-        return cast(T | None, self._parts.get(cls))
+        return self._parts.get(cls)
 
     async def load_part(self, cls: type[T]) -> T:
         """Return a lazy part, loading it at the first call."""

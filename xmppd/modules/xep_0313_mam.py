@@ -129,6 +129,7 @@ class ArchiveModule(
                 ArchiveCopy(account.jid, peer.bare, peer.resourcepart, False, is_pending, is_visible, 0)
             )
         if is_visible:
+            message.to_xml()  # what histories keep: the recipient's is made of it
             event.message = message.adding_raw(
                 stanza_id_xml(account.jid, self.host.archive_ids.text_of(event.id)), StanzaId.TAG
             )
