@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from types import SimpleNamespace
 
 import pytest
@@ -522,6 +523,31 @@ async def test_restricted_xml_ends_the_stream_and_its_resource(world):
     error, _ = await romeo.say(b"<message><!-- -->")
     assert error.elements()[0].name == "restricted-xml"
     assert world.host().sessions() == []
+
+
+async def test_whole_life_of_a_connection_leaves_no_garbage_to_collect(world):
+    async def live(last_words):
+        client = Wire(world)
+        await client.login(ROMEO)
+        await client.say(f"<enable xmlns='{SM}' resume='true'/><presence/>".encode())
+        await client.say(last_words)
+        client.connection.connection_lost(None)
+        await world.settle()
+        client.reader.close()
+        client.reader._pool.close()
+
+    endings = (b"</stream:stream>", b"<message><!-- -->", b"<message/><mess")
+    for last_words in endings:
+        await live(last_words)
+    while gc.collect():
+        pass
+    gc.disable()
+    try:
+        for last_words in endings:
+            await live(last_words)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 # time
