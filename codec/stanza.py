@@ -8,12 +8,15 @@ its tags exactly as it came, and `tags`, the names of its direct children; `elem
 from collections.abc import Callable
 from typing import ClassVar, Protocol, Self, TypeVar
 
-from codec.element import Element, escape_value, parse_children
+from codec.element import MAX_DEPTH, Element, escape_value, parse_children
 from codec.jid import JID
 from codec.payload import Payload
 
 XML_LANG = "http://www.w3.org/XML/1998/namespace lang"
 ERROR_TAG = "jabber:client error"
+
+_MAX_DEPTH = MAX_DEPTH + 16
+"""As deep as a reader lets a stanza be, and what we ourselves wrap around one: carbons, pages of a history."""
 
 P = TypeVar("P", bound=Payload)
 
@@ -111,7 +114,7 @@ class Stanza:
     def elements(self) -> tuple[Element, ...]:
         """Return the direct children, parsed at the first call."""
         if self._elements is None:
-            children = parse_children(self.inner, self.scope) if self.inner else ()
+            children = parse_children(self.inner, self.scope, _MAX_DEPTH) if self.inner else ()
             self._elements = tuple(child for child in children if isinstance(child, Element))
         return self._elements
 

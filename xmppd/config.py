@@ -173,7 +173,9 @@ class LimitsConfig(Section):
     stanza_bytes: Positive = Field(
         262_144, ge=10_000, description="One stanza after login; avatars and big rosters fit."
     )
-    depth: Positive = Field(64, description="Nested elements of a stanza.")
+    depth: Positive = Field(
+        64, le=64, description="Nested elements of a stanza; what reads payloads goes no deeper than 64."
+    )
     attributes: Positive = Field(256, description="Attributes of one element.")
     children: Positive = Field(2_000, description="Direct children of one stanza.")
     outbox_bytes: Positive = Field(

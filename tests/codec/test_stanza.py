@@ -51,6 +51,14 @@ def test_envelope_and_children_are_there(message):
     assert (message.has("urn:x x"), message.has("urn:x y"), message.has("x")) == (True, False, False)
 
 
+def test_stanza_as_deep_as_may_be_can_still_be_read_in_a_carbon_of_it():
+    deep = read(b"<message>" + b"<a>" * 63 + b"</a>" * 63 + b"</message>")
+    wrapped = b"<sent xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>%b</forwarded></sent>"
+    carbon = Message.build().adding_raw(wrapped % deep.to_standalone_xml(), "urn:xmpp:carbons:2 sent")
+    forwarded = carbon.elements()[0].elements()[0]
+    assert forwarded.elements()[0].elements() == deep.elements()
+
+
 def test_children_are_parsed_once(message):
     assert message.elements() is message.elements()
     assert message.replace(id="2").elements() is message.elements()
