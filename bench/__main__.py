@@ -25,6 +25,7 @@ from bench.measures import MEASURES, Answer, Measure, run
 from tests.support.daemon import raise_file_limit
 
 OURS = "xmppd"
+LOUD_PERCENT = 20
 Answers = dict[str, dict[str, list[Answer]]]  # measure -> contestant -> one answer a round
 
 
@@ -108,6 +109,15 @@ def summarise(measures: list[Measure], answers: Answers) -> list[dict[str, objec
     return rows
 
 
+def unrest(answers: Answers) -> str:
+    """Return a line that says how often other programs took more than a fifth of a core, "" when never."""
+    others = [a.noise.get("other_cpu_pct", 0.0) for of in answers.values() for runs in of.values() for a in runs]
+    loud = sum(percent > LOUD_PERCENT for percent in others)
+    if not loud:
+        return ""
+    return f"other programs took over {LOUD_PERCENT} % of a core in {loud} of {len(others)} runs: trust no wall-clock figure"
+
+
 def table(rows: list[dict[str, object]]) -> str:
     """Return the rows as a table of Markdown."""
     names: list[str] = []
@@ -147,6 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
         answers = measure_all(options, measures, Path(folder))
     rows = summarise(measures, answers)
     print(table(rows))
+    if warning := unrest(answers):
+        print(warning, file=sys.stderr)
     every = {
         measure: {
             name: [{**answer.values, **answer.noise, "ok": answer.is_ok} for answer in runs]

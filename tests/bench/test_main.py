@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.__main__ import summarise, table
+from bench.__main__ import summarise, table, unrest
 from bench.measures import Answer, Figure, Measure
 
 MEASURE = Measure(
@@ -42,3 +42,9 @@ def test_a_run_that_went_wrong_is_left_out_and_said() -> None:
     assert row["medians"] == {"xmppd": 10}
     assert not row["all_ok"]
     assert bad.trouble() == {"lost": 3}
+
+
+def test_a_machine_that_was_not_quiet_is_told() -> None:
+    quiet, loud = Answer(noise={"other_cpu_pct": 2.0}), Answer(noise={"other_cpu_pct": 90.0})
+    assert unrest({"m": {"xmppd": [quiet]}}) == ""
+    assert "1 of 2 runs" in unrest({"m": {"xmppd": [quiet, loud]}})
