@@ -25,6 +25,7 @@ from tests.support.sasl2 import (
     success_of,
 )
 from tests.support.world import Client, World
+from xmppd.hooks import AuthenticatedEvent, sasl2_authenticated
 
 MODULES = (
     "rfc_6121_message",
@@ -381,6 +382,29 @@ async def test_acknowledging_too_much_ends_the_stream(world: World) -> None:
     await again.send(authenticate("PLAIN", plain(), resume(previd, 77) + bind()))
     assert ended_with(again) == "undefined-condition"
     assert again.stream.resource is None
+
+
+@pytest.mark.parametrize("with_resume", [True, False])
+async def test_client_that_goes_away_during_the_login_keeps_what_it_could_resume(
+    world: World, with_resume: bool
+) -> None:
+    client, previd = await resumable(world)
+    await client.disconnect()
+    again = knock(world)
+
+    async def cut(event: AuthenticatedEvent) -> AuthenticatedEvent:
+        again.connection.is_closing = True
+        again.stream.lost()
+        return event
+
+    handlers = world.host().handlers
+    handlers[sasl2_authenticated] = (cut, *handlers[sasl2_authenticated])
+    await again.send(authenticate("PLAIN", plain(), (resume(previd, 1) if with_resume else "") + bind()))
+    assert client.resource is not None and not client.resource.is_ended
+    assert list(client.resource.account.resources.values()) == [client.resource]
+    handlers[sasl2_authenticated] = handlers[sasl2_authenticated][1:]
+    _, success = await login(world, resume(previd, 1))
+    assert success.find(f"{SM} resumed") is not None
 
 
 async def test_connection_that_still_stands_is_closed_when_its_session_is_resumed(world: World) -> None:

@@ -69,7 +69,7 @@ class Bind2Module(Module, xep=386, stores={"secret": KeyValStore}):
         event.features.append(Element(BIND, {}, (Element(f"{NS} inline", {}, features),) if features else ()))
 
     @on(sasl2_authenticated, phase=Phase.DELIVER)
-    async def bind(self, event: AuthenticatedEvent) -> AuthenticatedEvent:
+    async def bind(self, event: AuthenticatedEvent) -> AuthenticatedEvent | None:
         """Bind, unless the client has resumed what it had (§3.2).
 
         Raises:
@@ -78,6 +78,8 @@ class Bind2Module(Module, xep=386, stores={"secret": KeyValStore}):
         request = event.request.find(BIND)
         if request is None or event.resource is not None:
             return event
+        if not event.stream.is_connected:
+            return None
         account: Account | None = await self.host.load_account(event.jid)
         if account is None:
             raise StanzaError("item-not-found", text="The account was removed.")
