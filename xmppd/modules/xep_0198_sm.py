@@ -203,6 +203,8 @@ class StreamManagementModule(Module, xep=198):
         except StreamError as error:
             stream.end(error.condition, error.text, error.app)
             return None
+        if not stream.is_connected:
+            return None  # it goes on waiting for its client, which must not lose it to a new resource
         event.answers.append(answer)
         resource = stream.resource
         if resource is not None:
