@@ -12,6 +12,12 @@ from collections.abc import Callable
 from codec.stanza import Stanza
 from storage.interface import Commit
 
+STANZA_BYTES = 500
+"""What a stanza kept here costs beside its payload."""
+
+MAX_BYTES = 33_554_432
+"""What may wait for one client to acknowledge: 32 MiB, as much as a long page of a history with large pictures in it."""
+
 MODULO = 1 << 32
 """h is an unsigned 32-bit number that wraps (XEP-0198 §4)."""
 
@@ -35,7 +41,9 @@ class Acks:
         asked_last: `handled` at its last <r/>.
         is_failed: a commit failed; the stream must end without acknowledging more.
         on_progress: called when more has become durable, or it failed.
-        limit, on_overflow: called when one stanza more than `limit` is unacknowledged.
+        limit, max_bytes: how many stanzas, and how many bytes of them, may be unacknowledged.
+        size_bytes: how many are.
+        on_overflow: called once when there are more.
         r_sent_at: `sent` at our last <r/>, or None when the client has told something since.
     """
 
@@ -45,22 +53,33 @@ class Acks:
         "asked_last",
         "durable",
         "handled",
+        "has_overflown",
         "id",
         "is_failed",
         "limit",
+        "max_bytes",
         "on_overflow",
         "on_progress",
         "r_sent_at",
         "sent",
+        "size_bytes",
         "unacked",
         "waiting",
     )
 
     def __init__(
-        self, id_: str | None, on_progress: Callable[[], None], limit: int, on_overflow: Callable[[], None]
+        self,
+        id_: str | None,
+        on_progress: Callable[[], None],
+        limit: int,
+        on_overflow: Callable[[], None],
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self.id = id_
         self.limit = limit
+        self.max_bytes = max_bytes
+        self.size_bytes = 0
+        self.has_overflown = False
         self.on_overflow = on_overflow
         self.handled = 0
         self.durable = 0
@@ -123,6 +142,26 @@ class Acks:
         """What may be acknowledged now, as it goes over the wire."""
         return self.durable % MODULO
 
+    def keep(self, stanza: Stanza, archive_id: int) -> None:
+        """Note a stanza that is sent, or would be if there were a stream."""
+        self.unacked.append((stanza, archive_id))
+        self.sent += 1
+        self.size_bytes += len(stanza.inner) + STANZA_BYTES
+        if len(self.unacked) > self.limit or self.size_bytes > self.max_bytes:
+            self._overflow()
+
+    def _overflow(self) -> None:
+        if not self.has_overflown:
+            self.has_overflown = True
+            self.on_overflow()
+
+    def give_up(self) -> list[tuple[Stanza, int]]:
+        """Return what was never acknowledged, oldest first, and forget it."""
+        left = list(self.unacked)
+        self.unacked.clear()
+        self.size_bytes = 0
+        return left
+
     def acknowledge(self, h: int) -> list[tuple[Stanza, int]]:
         """Take the client's <a h=…/>; return what it covers.
 
@@ -134,5 +173,7 @@ class Acks:
             raise ValueError(f"acknowledged {h}, sent {self.sent % MODULO}")
         covered = [self.unacked.popleft() for _ in range(count)]
         self.acked += count
+        for stanza, _ in covered:
+            self.size_bytes -= len(stanza.inner) + STANZA_BYTES
         self.r_sent_at = None  # also when it covers less than we asked about: what is left must be asked about again
         return covered

@@ -199,10 +199,7 @@ class Resource:
             return
         acks = self.acks
         if acks is not None:
-            acks.unacked.append((stanza, archive_id))
-            acks.sent += 1
-            if len(acks.unacked) == acks.limit + 1:
-                acks.on_overflow()
+            acks.keep(stanza, archive_id)
         stream = self.stream
         if stream is not None:
             stream.send(stanza)

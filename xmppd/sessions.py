@@ -61,7 +61,6 @@ async def end(resource: Resource, reason: str = "", text: str | None = None) -> 
         resource.presence = None
         await host.signal_waiting(presence_changed, PresenceChangedEvent(resource, True, gone))
     if resource.acks is not None and resource.acks.unacked:
-        unacked = list(resource.acks.unacked)
-        resource.acks.unacked.clear()
+        unacked = resource.acks.give_up()
         await host.signal_waiting(stanzas_undelivered, UndeliveredEvent(resource, unacked))
     host.signal(resource_ended, ResourceEvent(resource, reason))

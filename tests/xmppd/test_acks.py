@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from codec.element import Element
 from codec.stanza import Message
 from storage.interface import Commit, StorageError
 from xmppd.acks import MODULO, Acks
@@ -32,8 +33,7 @@ def sent(acks: Acks, count: int) -> list[tuple[Message, int]]:
     """Have some stanzas sent, as `Resource` does."""
     stanzas = [(Message.build(id=str(number)), number) for number in range(count)]
     for entry in stanzas:
-        acks.unacked.append(entry)
-        acks.sent += 1
+        acks.keep(*entry)
     return stanzas
 
 
@@ -171,6 +171,36 @@ def test_h_never_falls_and_never_passes_what_is_durable(steps, chooser):
 
 
 # outbound
+
+
+def test_more_stanzas_than_may_wait_are_told_once():
+    acks = Watched(limit=3)
+    sent(acks, 3)
+    assert acks.overflows == 0
+    sent(acks, 5)
+    assert acks.overflows == 1
+
+
+def test_more_bytes_than_may_wait_are_told_once():
+    acks = Watched()
+    acks.max_bytes = 100_000
+    large = Message.build(Element("jabber:client body", {}, ("x" * 30_000,)))
+    for number in range(3):
+        acks.keep(large, number)
+    assert acks.overflows == 0
+    for number in range(3):
+        acks.keep(large, number)
+    assert acks.overflows == 1
+
+
+def test_bytes_that_were_acknowledged_or_given_up_do_not_wait_any_more():
+    acks = Watched()
+    stanzas = sent(acks, 4)
+    before = acks.size_bytes
+    acks.acknowledge(2)
+    assert acks.size_bytes == before / 2
+    assert acks.give_up() == stanzas[2:]
+    assert (acks.size_bytes, len(acks.unacked)) == (0, 0)
 
 
 def test_acknowledged_stanzas_are_given_back_oldest_first():

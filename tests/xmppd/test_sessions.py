@@ -51,8 +51,7 @@ def listen(host, hook, handler):
 def acks_with(count):
     acks = Acks("token", lambda: None, 100, lambda: None)
     for number in range(count):
-        acks.unacked.append((Message.build(id=str(number)), number))
-        acks.sent += 1
+        acks.keep(Message.build(id=str(number)), number)
     return acks
 
 
