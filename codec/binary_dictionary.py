@@ -26,8 +26,18 @@ PLAN_MAX_BYTES = 512
 """Plans of runs that are in no dictionary: what peers can put there is at most a few megabytes in the process."""
 
 COMPRESS_FROM_BYTES = 20
-LEVEL = 3
-WINDOW_LOG = 17
+STRATEGY = {
+    "strategy": zstandard.STRATEGY_GREEDY,
+    "min_match": 5,
+    "search_log": 6,
+    "target_length": 8,
+    "window_log": 17,
+    "hash_log": 17,
+    "chain_log": 17,
+}
+"""Greedy is the strongest of zstd's strategies that takes the dictionary's Huffman table for a few dozen letters without looking
+whether they pay: the stronger ones leave short texts as they are, and are larger for that (docs/decisions/0010)."""
+
 _WINDOW = 0x38
 """The window descriptor of zstd (RFC 8878 §3.1.1.1.2) for 128 KiB."""
 
@@ -120,9 +130,8 @@ class Dictionary:
         self.tables = Tables(json.loads(tables))
         self.zstd_bytes = len(zstd)
         shared = zstandard.ZstdCompressionDict(zstd) if zstd else None
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL,
-            window_log=WINDOW_LOG,
+        parameters = zstandard.ZstdCompressionParameters(
+            **STRATEGY,
             write_content_size=False,
             write_checksum=False,
             write_dict_id=False,

@@ -155,14 +155,16 @@ def _write_related(jid: JID, tables: SentTables, out: list[bytes]) -> bool:
 def _write_literal(jid: JID, session: Session, out: list[bytes], resources: list[str]) -> None:
     bare = f"{jid.localpart}@" if jid.localpart and jid.domainpart == session.domain else str(jid.bare)
     resource = jid.resourcepart
+    dense = values.pack_dense(bare)
+    written = text(bare) if dense is None else blob(dense)
     if not resource:
-        out.append(text(bare))
+        out.append(written)
         return
     for index, prefix in enumerate(resources):
         if resource.startswith(prefix):
             form, rest = _pack_resource(resource[len(prefix) :])
-            if prefix or form:
-                out.append(integer(RESOURCE + 4 * index + form) + text(bare) + rest)
+            if prefix or form or dense is not None:
+                out.append(integer(RESOURCE + 4 * index + form) + written + rest)
                 return
     out.append(text(f"{bare}/{resource}"))
 
@@ -279,11 +281,8 @@ class HeadReader:
 
     def _explicit(self) -> str:
         item = self._next()
-        if type(item) is str:
+        if type(item) is not int:
             return self._whole(item)
-        if type(item) is bytes:
-            raise Malformed("an address that is bytes")
-        assert type(item) is int
         if item >= RESOURCE:
             return self._split(item - RESOURCE)
         tables = self._tables
@@ -294,11 +293,11 @@ class HeadReader:
         if item < INSERT:
             return tables.jids.get(item)
         literal = self._next()
-        if type(literal) is str:
+        if type(literal) is not int:
             value = self._whole(literal)
-        elif type(literal) is int and literal >= RESOURCE:
+        elif literal >= RESOURCE:
             value = self._split(literal - RESOURCE)
-        elif type(literal) is int and literal <= BARE_OF_AND_RESOURCE:
+        elif literal <= BARE_OF_AND_RESOURCE:
             value = self._related(literal, tables)
         else:
             raise Malformed("an entry that is no address")
@@ -311,8 +310,9 @@ class HeadReader:
         bare = tables.jids.get(BARE_OF_AND_RESOURCE - item).partition("/")[0]
         return f"{bare}/{self._text()}"
 
-    def _whole(self, item: str) -> str:
-        bare, slash, resource = checked(item).partition("/")
+    def _whole(self, item: str | bytes) -> str:
+        value = checked(item) if type(item) is str else values.unpack_dense(item)  # type: ignore[arg-type]
+        bare, slash, resource = value.partition("/")
         if bare.endswith("@"):
             bare += self._session.domain
         return f"{bare}/{resource}" if slash else bare
@@ -321,9 +321,10 @@ class HeadReader:
         prefix, form = divmod(code, 4)
         if prefix >= len(self._resources):
             raise Malformed("an unknown resource")
-        bare = self._text()
-        if bare.endswith("@"):
-            bare += self._session.domain
+        item = self._next()
+        if type(item) is int:
+            raise Malformed("an address that is a number")
+        bare = self._whole(item)
         return checked(f"{bare}/{self._resources[prefix]}{_unpack_resource(form, self._next())}")
 
     def _extra(self) -> bytes:

@@ -88,6 +88,11 @@ class BinaryReader:
         self._is_open = False
         self._acked = 0
 
+    def close(self) -> None:
+        """Read no more; what is half-read is dropped."""
+        self._broken = True
+        self._buffer = b""
+
     def sleep(self) -> bool:
         """Return whether nothing is half-read; there is nothing to drop."""
         return not self._buffer

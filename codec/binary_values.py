@@ -158,6 +158,55 @@ def _unpack_stamp(kind: int, data: bytes) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.-@_"
+_PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
+_PAIR_VALUES = {pair: value for value, pair in enumerate(_PAIRS)}
+_LETTER_VALUES = {letter: value for value, letter in enumerate(_LETTERS)}
+MAX_DENSE_BYTES = 200
+
+
+def pack_dense(text: str) -> bytes | None:
+    """Return a text of the 40 letters of most addresses in 5.4 bits a letter, or None when it holds others.
+
+    The letters are the digits of a number to the base 40, behind a digit 1.
+    """
+    size = len(text)
+    if size > 2 * MAX_DENSE_BYTES // 3 or size < 4:
+        return None
+    n = 1
+    values = _PAIR_VALUES
+    try:
+        for at in range(0, size - 1, 2):
+            n = n * 1_600 + values[text[at : at + 2]]
+        if size & 1:
+            n = n * 40 + _LETTER_VALUES[text[-1]]
+    except KeyError:
+        return None
+    return n.to_bytes((n.bit_length() + 7) // 8, "big")
+
+
+def unpack_dense(data: bytes) -> str:
+    """Return the text that `pack_dense` packed.
+
+    Raises:
+        Malformed: no text packs to it.
+    """
+    if not data or not data[0] or len(data) > MAX_DENSE_BYTES:
+        raise Malformed("a dense text that is none, or too long")
+    n = int.from_bytes(data, "big")
+    out = []
+    while n >= 1_600:
+        n, pair = divmod(n, 1_600)
+        out.append(_PAIRS[pair])
+    if n >= 40:
+        first, letter = divmod(n, 40)
+        out.append(_LETTERS[letter])
+        n = first
+    if n != 1:
+        raise Malformed("a dense text without its beginning")
+    return "".join(reversed(out))
+
+
 def check(kind: int, data: bytes) -> None:
     """Make sure that `unpack` will give a text.
 

@@ -10,7 +10,7 @@ from codec.binary_dictionary import Dictionary
 from codec.binary_form import PayloadForm
 from codec.binary_head import Session, write_head
 from codec.binary_nodes import Encoder
-from codec.binary_reader import FLAG_TABLES, VERSION
+from codec.binary_reader import CSI_NS, FLAG_TABLES, SM_NS, VERSION
 from codec.binary_tables import SentTables
 from codec.element import Element
 from codec.stanza import Stanza
@@ -101,10 +101,21 @@ class BinaryWriter:
         return frames.frame(frames.STANZA, _body(form, head, values, size_class, block), flags | size_class)
 
     def element(self, element: Element) -> bytes:
-        """Return any other child of the stream."""
+        """Return any other child of the stream; acknowledgements and CSI have frames of their own."""
+        if element.tag in _SHORT and not element.children:
+            short = self._short(element)
+            if short is not None:
+                return short
         form = PayloadForm(self.dictionary, self._encoder().part(element.to_xml(), {}, {}), _NOBODY)
         size_class, block = form.compress()
         return frames.frame(frames.ELEMENT, _body(form, b"", form.blobs(), size_class, block), size_class)
+
+    def _short(self, element: Element) -> bytes | None:
+        if element.tag == ACK_TAG:
+            h = element.attrs.get("h", "")
+            is_plain = len(element.attrs) == 1 and h.isascii() and h.isdigit() and len(h) < 11 and str(int(h)) == h
+            return self.ack(int(h)) if is_plain and int(h) < 1 << 32 else None
+        return None if element.attrs else _SHORT[element.tag]
 
     def ack(self, h: int) -> bytes:
         """Return <a/> (XEP-0198 §4): by how much h has grown since the last one."""
@@ -141,6 +152,13 @@ class BinaryWriter:
         return bytes((frames.CLOSE << 4,))
 
 
+ACK_TAG = f"{SM_NS} a"
+_SHORT = {
+    ACK_TAG: b"",
+    f"{SM_NS} r": bytes((frames.ACK_REQUEST << 4,)),
+    f"{CSI_NS} active": bytes((frames.CSI << 4 | 1,)),
+    f"{CSI_NS} inactive": bytes((frames.CSI << 4,)),
+}
 _NOBODY = Stanza(None, None, None, "")
 
 

@@ -1,0 +1,1 @@
+"""Making a dictionary from stanzas: `python -m codec.train`."""
