@@ -191,6 +191,31 @@ def test_what_was_lost_need_not_wait_for_who_knows_it() -> None:
     assert read(delivery, [11, 12], 20) == [12]
 
 
+def test_what_a_page_of_the_history_gives_is_on_its_way() -> None:
+    delivery = Delivery(10)
+    delivery.came(14, True)
+    for id_ in (11, 12, 13):
+        delivery.gave(id_)
+    delivery.confirm(12)
+    assert delivery.lose(13)
+    assert read(delivery, [11, 12, 13, 14, 15], 20) == [13, 15]
+    delivery.confirm(14)
+    assert delivery.cursor == 10, "11 is still on its way"
+    assert delivery.lose(11)
+    assert read(delivery, [11, 12, 13, 14, 15], 20) == [11]
+
+
+def test_a_page_of_the_history_gives_what_was_lost_and_leaves_alone_what_has_reached_somebody() -> None:
+    delivery = synced(10)
+    for id_ in (11, 12):
+        delivery.came(id_, True)
+    delivery.confirm(11)
+    delivery.lose(12)
+    for id_ in (11, 12):
+        delivery.gave(id_)
+    assert not delivery.is_waiting and delivery.is_on_the_way(12) and not delivery.is_on_the_way(11)
+
+
 def test_only_so_many_are_remembered_before_storage_is_read() -> None:
     delivery = Delivery(0)
     for id_ in range(1, MAX_REACHED + 100):
@@ -208,7 +233,7 @@ def test_nothing_is_skipped_and_nothing_confirmed_is_given_again(data: st.DataOb
     delivery = Delivery(0)
     for clock in range(1, data.draw(st.integers(0, 40)) + 1):
         match data.draw(
-            st.sampled_from(["live", "instant", "absent", "confirm", "lose", "read", "part", "load", "fail"])
+            st.sampled_from(["live", "instant", "absent", "confirm", "lose", "read", "part", "load", "fail", "page"])
         ):
             case "live":
                 stored.add(clock)
@@ -245,6 +270,11 @@ def test_nothing_is_skipped_and_nothing_confirmed_is_given_again(data: st.DataOb
                 found = [id_ for id_ in some if delivery.take(id_)]
                 assert not set(found) & (confirmed | way)
                 way.update(found)
+            case "page" if stored:
+                some = data.draw(st.sets(st.sampled_from(sorted(stored)), max_size=5))
+                for id_ in sorted(some):
+                    delivery.gave(id_)
+                way.update(some - confirmed)
             case "load":  # a restart: only the cursor is left
                 delivery = Delivery(delivery.cursor)
                 way.clear()

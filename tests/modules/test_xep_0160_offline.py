@@ -347,13 +347,49 @@ async def test_the_history_does_not_take_from_another_what_is_on_its_way_to_it(
     assert await come(world, CHAMBER) == ["one"]
 
 
+async def test_a_page_of_the_history_that_never_arrived_was_not_given(
+    world: World, romeo: Phone, timers: Timers
+) -> None:
+    await romeo.send(chat(BARE, "one"))
+    for presence in (None, "<presence/>"):
+        juliet = await Phone.login(world, BALCONY, presence=presence)
+        juliet.push(MAM_QUERY)
+        await world.settle()
+        await juliet.cut()
+        await timers.advance(600)
+    assert await come(world) == ["one"]
+
+
+async def test_a_page_of_the_history_for_a_client_that_has_gone_was_not_given(world: World, romeo: Phone) -> None:
+    await romeo.send(chat(BARE, "zero"))
+    juliet = await Phone.login(world, BALCONY, presence=None, resume="")
+    backend_of(world).hold()
+    await romeo.send(chat(BARE, "one"))
+    juliet.push(MAM_QUERY)
+    await world.settle()
+    await juliet.cut()
+    backend_of(world).release()
+    await world.settle()
+    assert await come(world) == ["zero", "one"]
+
+
+async def test_what_another_has_without_presence_does_not_come_again(world: World, romeo: Phone) -> None:
+    quiet = await Phone.login(world, CHAMBER, presence=None)
+    await romeo.send(chat(CHAMBER, "acknowledged"))
+    await quiet.ack()
+    await romeo.send(chat(CHAMBER, "not yet"), chat(BARE, "waits"))
+    assert await come(world, BALCONY) == ["waits"]
+    assert bodies(await quiet.messages()) == ["acknowledged", "not yet"]
+
+
 async def test_what_came_to_a_full_jid_before_presence_does_not_come_again(world: World, romeo: Phone) -> None:
     juliet = await Phone.login(world, BALCONY, presence=None)
     await romeo.send(chat(BALCONY, "directed"), chat(BARE, "waits"))
     assert bodies(await juliet.messages()) == ["directed"]
     await juliet.ack()
+    await romeo.send(chat(BALCONY, "not acknowledged"))
     await juliet.send("<presence/>")
-    assert bodies(await juliet.messages()) == ["waits"]
+    assert bodies(await juliet.messages()) == ["not acknowledged", "waits"]
 
 
 async def test_what_is_remembered_of_a_client_before_presence_is_bounded(

@@ -104,6 +104,15 @@ class Delivery:
             if id_ > unread.to and len(unread.reached) < MAX_REACHED:
                 unread.reached.add(id_)
 
+    def gave(self, id_: int) -> None:
+        """Note that a message that waited, or may have waited, is on its way to somebody."""
+        if self.lost:
+            self.lost.discard(id_)
+        unread = self.unread
+        if unread is not None and id_ > unread.to and id_ not in unread.reached:
+            unread.ahead[id_] = None
+            self.top = max(self.top, id_)
+
     def know(self, id_: int) -> None:
         """Note that a client has everything up to an id, as it says; what is on its way to others stays so."""
         if self.lost:
@@ -113,9 +122,7 @@ class Delivery:
         self.top = max(self.top, id_)
         unread = self.unread
         if unread is not None and unread.to < id_:
-            for other in [other for other in unread.ahead if other <= id_]:
-                del unread.ahead[other]
-                self.outstanding[other] = None
+            self._settle([other for other in unread.ahead if other <= id_], unread)
             unread.reached = {other for other in unread.reached if other > id_}
             unread.to = id_
 
@@ -172,11 +179,15 @@ class Delivery:
         if unread is None:
             return
         is_all = unread.newest <= mark
-        for id_ in [id_ for id_ in unread.ahead if is_all or id_ <= mark]:
-            del unread.ahead[id_]
-            self.outstanding[id_] = None
+        self._settle([id_ for id_ in unread.ahead if is_all or id_ <= mark], unread)
         if is_all:
             self.unread = None
         elif unread.to < mark:
             unread.to = mark
             unread.reached = {id_ for id_ in unread.reached if id_ > mark}
+
+    def _settle(self, ids: list[int], unread: Unread) -> None:
+        """Count ids that are on their way among those that are known one by one."""
+        for id_ in sorted(ids):
+            del unread.ahead[id_]
+            self.outstanding[id_] = None

@@ -97,10 +97,20 @@ class OfflineModule(
 
     @account_part(Delivery, lazy=True)
     async def load(self, account: Account) -> Delivery:
-        """Read an account's cursor."""
+        """Read an account's cursor, and look what its resources have had, or have on the way, without presence."""
         unstored = self._unstored.get(account.jid, 0)
         stored = await self.stores["cursor"].get(account.jid)
-        return Delivery(max(unstored, int(stored) if stored is not None else 0))
+        delivery = Delivery(max(unstored, int(stored) if stored is not None else 0))
+        for resource in account.resources.values():
+            if resource.has_state(Given):
+                given = resource.state(Given)
+                delivery.know(given.known_id)
+                for id_ in given.ids:
+                    delivery.confirm(id_)
+                given.ids.clear()
+        for id_ in sorted(_on_the_way(account)):
+            delivery.gave(id_)
+        return delivery
 
     # what comes
 
@@ -132,17 +142,21 @@ class OfflineModule(
 
     @on(history_given)
     def given(self, event: HistoryEvent) -> None:
-        """A resource has part of its history: that need not be given again."""
-        account: Account = event.resource.account
-        delivery = account.loaded_part(Delivery)
+        """A page of its history is on its way to a resource: that need not be given again, unless the resource ends without it."""
+        resource: Resource = event.resource
+        if resource.is_ended:
+            return
+        delivery = resource.account.loaded_part(Delivery)
         known_id = min(event.known_id, self.host.ids.stanza_id())  # a client cannot have what is still to come
         if delivery is None:
-            given = event.resource.state(Given)
+            given = resource.state(Given)
             given.known_id = max(given.known_id, known_id)
-            given.add(event.ids)
             return
-        _has(delivery, known_id, event.ids)
-        self._save_soon(account.jid, delivery)
+        delivery.know(known_id)
+        if resource.acks is not None:
+            for id_ in event.ids:
+                delivery.gave(id_)
+        self._save_soon(resource.account.jid, delivery)
 
     @on(bind2_bound)
     def bound(self, event: BindEvent) -> None:
@@ -158,10 +172,6 @@ class OfflineModule(
         presence = event.presence
         if presence.type == "" and presence.to is None and not _takes(resource) and not _is_negative(presence):
             delivery = await resource.account.load_part(Delivery)
-            if resource.has_state(Given):
-                given = resource.state(Given)
-                _has(delivery, given.known_id, given.ids)
-                given.ids.clear()
             for _ in range(MAX_PASSES):
                 if delivery.is_giving or not delivery.is_waiting or not _has_room(resource, 1):
                     break
@@ -322,15 +332,6 @@ class OfflineModule(
     def _written(self, jid: JID, cursor: int, commit: Commit) -> None:
         if commit.error is None and self._unstored.get(jid) == cursor:
             del self._unstored[jid]
-
-
-def _has(delivery: Delivery, known_id: int, ids: list[int]) -> None:
-    """Note what a resource has, unless another one has it on the way and may still need it to wait."""
-    if known_id:
-        delivery.know(known_id)
-    for id_ in ids:
-        if not delivery.is_on_the_way(id_):
-            delivery.confirm(id_)
 
 
 def _takes(resource: Resource) -> bool:

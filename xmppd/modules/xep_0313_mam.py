@@ -208,7 +208,10 @@ class ArchiveModule(
         ordered = reversed(messages) if request.is_flipped else messages
         for message in ordered:
             inner = result_inner(head, self.host.archive_ids.text_of(message.id), message, time_of_id(message.id))
-            resource.send(Message(resource.jid, owner, None, "normal", None, inner, (RESULT,)))
+            result = Message(resource.jid, owner, None, "normal", None, inner, (RESULT,))
+            # a message that the owner got counts as given once this arrives (XEP-0160)
+            is_sent = message.outgoing and message.peer != owner
+            resource.send(result, 0 if is_sent else message.id)
 
     @iq_get(MetadataRequest, to=(Target.ACCOUNT,))
     async def metadata(self, iq: IQ) -> Metadata:
