@@ -12,20 +12,26 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 import zstandard
 
+from codec.binary_address import literal, split
 from codec.binary_cbor import Malformed, Tree, integer, read_tree
 from codec.binary_frames import SIZE_CLASSES
+from codec.binary_letters import Letters
 from codec.binary_plan import MAX_TREE_DEPTH, Plan, compile_plan
 from codec.element import escape_value
+from codec.jid import JID
 
 PLANS_KEPT = 1_024
 PLAN_MAX_BYTES = 512
 """Plans of runs that are in no dictionary: what peers can put there is at most a few megabytes in the process."""
 
-COMPRESS_FROM_BYTES = 20
+ADDRESSES_KEPT = 4_096
+ADDRESS_MAX_BYTES = 128
+"""Addresses in both of their forms: two megabytes in the process at most."""
+
 STRATEGY = {
     "strategy": zstandard.STRATEGY_GREEDY,
     "min_match": 5,
@@ -72,6 +78,7 @@ class Tables:
         self.chunks = [bytes.fromhex(chunk) for chunk in data["chunks"]]
         self.heads: list[int] = data["heads"]
         self.resources: list[str] = data["resources"]
+        self.letters = [Letters(table) for table in data.get("letters", ())]
         self._chunk_trees: list[list[Tree] | None] = [None] * len(self.chunks)
 
     def namespace(self, index: int) -> str:
@@ -143,6 +150,8 @@ class Dictionary:
         self._decompressor = zstandard.ZstdDecompressor(dict_data=shared, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
         self.encoder: Any = None
         self.heads = {kind: integer(index) for index, kind in enumerate(self.tables.heads)}
+        self._addresses: OrderedDict[tuple[JID, str], bytes] = OrderedDict()
+        self._read_addresses: OrderedDict[tuple[Any, ...], str] = OrderedDict()
         self._chunk_plans: list[Plan | None] = [None] * len(self.tables.chunks)
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
 
@@ -174,10 +183,32 @@ class Dictionary:
                 self._plans.popitem(last=False)
         return plan
 
+    def address(self, jid: JID, domain: str) -> bytes:
+        """Return an address as it stands in the frames of a session of that domain."""
+        key = jid, domain
+        found = self._addresses.get(key)
+        if found is None:
+            found = literal(jid, domain, self.tables.resources)
+            _keep(self._addresses, key, found, len(found))
+        return found
+
+    def read_address(self, code: int, bare: int | str | bytes, rest: int | str | bytes, domain: str) -> str:
+        """Return the address that `binary_address.split` does.
+
+        Raises:
+            Malformed: as that.
+        """
+        key = code, bare, rest, domain
+        found = self._read_addresses.get(key)
+        if found is None:
+            found = split(code, bare, rest, domain, self.tables.resources)
+            _keep(self._read_addresses, key, found, len(found))
+        return found
+
     def compress(self, data: bytes) -> tuple[int, bytes] | None:
         """Return size class and block of the data, or None when that would not be smaller."""
         size = len(data)
-        if size < COMPRESS_FROM_BYTES or size > SIZE_CLASSES[-1]:
+        if size > SIZE_CLASSES[-1]:
             return None
         out = self._compressor.compress(data)
         header = int.from_bytes(out[2:5], "little")
@@ -200,6 +231,18 @@ class Dictionary:
             )
         except zstandard.ZstdError:
             raise Malformed("a compressed part that cannot be read") from None
+
+
+K = TypeVar("K")
+W = TypeVar("W")
+
+
+def _keep(cache: OrderedDict[K, W], key: K, value: W, size: int) -> None:
+    """Keep what is not too large; the oldest makes room."""
+    if size <= ADDRESS_MAX_BYTES:
+        cache[key] = value
+        if len(cache) > ADDRESSES_KEPT:
+            cache.popitem(last=False)
 
 
 EMPTY = json.dumps(

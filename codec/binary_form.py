@@ -7,13 +7,15 @@ come behind it, so that the encoded part, compressed or not, goes on as it came.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from codec import binary_plan as plan_
 from codec import binary_values as values
 from codec.binary_cbor import Malformed, blob, texts
+from codec.binary_letters import Letters
 from codec.binary_plan import Plan
 from codec.element import escape_text, escape_value
+from codec.jid import JID
 from codec.stanza import Stanza
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Part:
-    """Some children of a stanza, encoded.
+    """Some children of a stanza, encoded; never changed.
 
     Attributes:
         items: the encoded tree: chunks and runs.
@@ -45,40 +47,61 @@ class Part:
             uses |= plan.uses
         return uses
 
-    def write_xml(self, stanza: Stanza, out: list[str]) -> None:
-        """Append the XML of these children, as they stand in that stanza."""
+    def write_xml(self, envelope: Envelope, letters: list[Letters], out: list[str]) -> None:
+        """Append the XML of these children, as they stand in a stanza with that envelope."""
         texts, blobs = iter(self.texts), iter(self.blobs)
         for plan in self.plans:
-            _fill(plan, texts, blobs, stanza, out)
+            _fill(plan, texts, blobs, envelope, letters, out)
 
 
-def _fill(plan: Plan, texts: Iterator[str], blobs: Iterator[bytes], stanza: Stanza, out: list[str]) -> None:
+def _fill(
+    plan: Plan, texts: Iterator[str], blobs: Iterator[bytes], envelope: Envelope, letters: list[Letters], out: list[str]
+) -> None:
     append = out.append
     pieces = plan.pieces
     for index, (code, is_attribute) in enumerate(plan.gaps):
         append(pieces[index])
         if code == plan_.TEXT:
             value = next(texts)
+        elif code < plan_.LAST_PACKED:
+            value = letters[plan_.LAST_PACKED - 1 - code].unpack(next(blobs))
         elif code <= plan_.PACKED:
             value = values.unpack(plan_.PACKED - code, next(blobs))
             append(value)  # none of its characters needs an escape
             continue
         else:
-            value = envelope_value(code, stanza)
+            value = envelope_value(code, envelope)
         append(escape_value(value) if is_attribute else escape_text(value))
     append(pieces[-1])
 
 
-def envelope_value(code: int, stanza: Stanza) -> str:
-    """Return what a value code means in that stanza.
+Envelope: TypeAlias = tuple[str | None, JID | None, JID | None]
+"""What values may refer to: id, to, from of a stanza."""
+
+
+_IN_THE_CLEAR = (0, b"")
+COMPRESS_FROM_BYTES = 20
+"""What is shorter does not become smaller."""
+
+NOBODY: Envelope = (None, None, None)
+
+
+def envelope_of(stanza: Stanza) -> Envelope:
+    """Return what values in that stanza may refer to."""
+    return stanza.id, stanza.to, stanza.from_
+
+
+def envelope_value(code: int, envelope: Envelope) -> str:
+    """Return what a value code means with that envelope.
 
     Raises:
-        Malformed: the stanza has no such thing.
+        Malformed: there is no such thing in it.
     """
+    id_, to, from_ = envelope
     if code == plan_.ID:
-        value: str | None = stanza.id
+        value = id_
     else:
-        jid = stanza.to if code in (plan_.TO, plan_.TO_BARE) else stanza.from_
+        jid = to if code in (plan_.TO, plan_.TO_BARE) else from_
         value = jid if jid is None or code in (plan_.TO, plan_.FROM) else jid.bare
     if value is None:
         raise Malformed("a reference to what the envelope does not hold")
@@ -95,39 +118,48 @@ class PayloadForm:
         pending: XML of children that are to be encoded behind those.
         block: size class and compressed bytes of `main`'s items and texts; class 0 and b"" when it is better left in the clear;
             None when that is not known yet.
-        owner: the stanza whose envelope the references mean.
+        envelope: what the references mean.
     """
 
-    __slots__ = ("_blobs", "_kept", "_xml", "added", "block", "dictionary", "main", "owner", "pending", "uses")
+    __slots__ = (
+        "_blobs",
+        "_clear",
+        "_kept",
+        "_xml",
+        "added",
+        "block",
+        "dictionary",
+        "envelope",
+        "main",
+        "pending",
+        "uses",
+    )
 
     def __init__(
-        self, dictionary: Dictionary, main: Part, owner: Stanza, block: tuple[int, bytes] | None = None
+        self, dictionary: Dictionary, main: Part, envelope: Envelope, block: tuple[int, bytes] | None = None
     ) -> None:
         self.dictionary = dictionary
         self.main = main
         self.added: Part | None = None
         self.pending: tuple[bytes, ...] = ()
         self.block = block
-        self.owner = owner
+        self.envelope = envelope
         self.uses = main.uses if main.plans else 0
         self._blobs: bytes | None = None
         self._xml: bytes | None = None
         self._kept: frozenset[int] | None = None
+        self._clear: bytes | None = None
 
     def fits(self, stanza: Stanza) -> bool:
         """Whether the references mean the same in that stanza as in the one that this was made for."""
-        uses, owner = self.uses, self.owner
-        if not uses or stanza is owner:
-            return True
-        if uses & plan_.USES_ID and stanza.id != owner.id:
-            return False
-        return all(
-            not uses & flag or _same(mine, its, is_bare)
-            for flag, mine, its, is_bare in (
-                (plan_.USES_TO_BARE, owner.to, stanza.to, True),
-                (plan_.USES_TO, owner.to, stanza.to, False),
-                (plan_.USES_FROM_BARE, owner.from_, stanza.from_, True),
-                (plan_.USES_FROM, owner.from_, stanza.from_, False),
+        uses = self.uses
+        id_, to, from_ = self.envelope
+        return not (
+            (uses & plan_.USES_ID and stanza.id != id_)
+            or (uses & (plan_.USES_TO | plan_.USES_TO_BARE) and not _same(to, stanza.to, not uses & plan_.USES_TO))
+            or (
+                uses & (plan_.USES_FROM | plan_.USES_FROM_BARE)
+                and not _same(from_, stanza.from_, not uses & plan_.USES_FROM)
             )
         )
 
@@ -139,18 +171,19 @@ class PayloadForm:
         other.added = self.added
         other.pending = (*self.pending, xml)
         other.block = self.block
-        other.owner = self.owner
+        other.envelope = self.envelope
         other.uses = self.uses
-        other._blobs = other._xml = other._kept = None
+        other._blobs = other._xml = other._kept = other._clear = None
         return other
 
     def inner(self) -> bytes:
         """Return the children as XML, made once."""
         if self._xml is None:
             out: list[str] = []
-            self.main.write_xml(self.owner, out)
+            letters = self.dictionary.tables.letters
+            self.main.write_xml(self.envelope, letters, out)
             if self.added is not None:
-                self.added.write_xml(self.owner, out)
+                self.added.write_xml(self.envelope, letters, out)
             self._xml = "".join(out).encode() + b"".join(self.pending)
         return self._xml
 
@@ -180,6 +213,22 @@ class PayloadForm:
             self._blobs = b"".join([blob(value) for value in self.all_blobs()])
         return self._blobs
 
+    def clear(self) -> bytes:
+        """Return what follows the envelope in the clear part of a frame, made once."""
+        clear = self._clear
+        if clear is None:
+            clear = self._clear = self.clear_with(self.blobs())
+        return clear
+
+    def clear_with(self, values: bytes) -> bytes:
+        """Return the same with the packed values given."""
+        main, added = self.main, self.added
+        if self.compress()[0]:
+            return values if added is None else added.items + texts(added.texts) + values
+        if added is None:
+            return main.items + texts(main.texts) + values if main.texts else main.items + values
+        return main.items + added.items + texts(main.texts) + texts(added.texts) + values
+
     def all_blobs(self) -> list[bytes]:
         """Return the packed values in order."""
         return self.main.blobs if self.added is None else self.main.blobs + self.added.blobs
@@ -189,13 +238,14 @@ class PayloadForm:
         block = self.block
         if block is None:
             main = self.main
-            block = self.block = self.dictionary.compress(main.items + texts(main.texts)) or (0, b"")
+            if len(main.items) < COMPRESS_FROM_BYTES and not main.texts:
+                block = self.block = _IN_THE_CLEAR
+            else:
+                block = self.block = self.dictionary.compress(main.items + texts(main.texts)) or _IN_THE_CLEAR
         return block
 
 
-def _same(mine: str | None, its: str | None, is_bare: bool) -> bool:
-    if mine == its:
+def _same(mine: JID | None, its: JID | None, is_bare: bool) -> bool:
+    if mine is its or mine == its:
         return True
-    if mine is None or its is None or not is_bare:
-        return False
-    return mine.partition("/")[0] == its.partition("/")[0]
+    return is_bare and mine is not None and its is not None and mine.bare == its.bare

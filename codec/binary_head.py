@@ -6,11 +6,10 @@ the dictionary. Addresses are relative to the session: a phone's own bare or ful
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 
 from codec import binary_values as values
+from codec.binary_address import RESOURCE, whole
 from codec.binary_cbor import Malformed, blob, integer, text
 from codec.binary_dictionary import Dictionary
 from codec.binary_plan import attribute_key, checked, may_declare
@@ -48,12 +47,10 @@ ID_ABSENT, ID_TEXT, ID_PACKED = 0, 1, 2
 TO_SHIFT, FROM_SHIFT, ID_SHIFT = 5, 8, 11
 LANG_BIT, EXTRA_BIT = 1 << 15, 1 << 16
 
-INSERT, RESOURCE = 64, 128
+INSERT = 64
 """In place of a JID: a slot; INSERT + slot: what follows goes there; RESOURCE + 4 * prefix + form: bare JID and resource follow."""
 BARE_OF, BARE_OF_AND_RESOURCE = -1, -65
 """The bare JID of a slot; the same with a resource that follows."""
-RESOURCE_TEXT, RESOURCE_BASE64URL, RESOURCE_UUID, RESOURCE_HEX = range(4)
-MAX_RESOURCES = 32
 
 _KIND_OF = {(cls.kind, type_): index for index, (cls, type_) in enumerate(KINDS)}
 _ATTRIBUTE = re.compile(r"([^\s=<>/\"']+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')").findall
@@ -90,8 +87,12 @@ def write_head(stanza: Stanza, session: Session, tables: SentTables | None, dict
     if kind is None:
         kind = _KIND_OF[stanza.kind, None]
         out.append(text(stanza.type))
-    if stanza.to is not None:
-        kind |= _write_jid(stanza.to, session, tables, out, dictionary) << TO_SHIFT
+    to = stanza.to
+    if to is not None:
+        if to is session.jid:
+            kind |= OWN_FULL << TO_SHIFT
+        else:
+            kind |= _write_jid(to, session, tables, out, dictionary) << TO_SHIFT
     if stanza.from_ is not None:
         kind |= _write_jid(stanza.from_, session, tables, out, dictionary) << FROM_SHIFT
     if stanza.id is not None:
@@ -128,7 +129,7 @@ def _write_jid(jid: JID, session: Session, tables: SentTables | None, out: list[
             return EXPLICIT
         if _write_related(jid, tables, out):
             return EXPLICIT
-    _write_literal(jid, session, out, dictionary.tables.resources)
+    out.append(dictionary.address(jid, session.domain))
     return EXPLICIT
 
 
@@ -152,76 +153,32 @@ def _write_related(jid: JID, tables: SentTables, out: list[bytes]) -> bool:
     return False
 
 
-def _write_literal(jid: JID, session: Session, out: list[bytes], resources: list[str]) -> None:
-    bare = f"{jid.localpart}@" if jid.localpart and jid.domainpart == session.domain else str(jid.bare)
-    resource = jid.resourcepart
-    dense = values.pack_dense(bare)
-    written = text(bare) if dense is None else blob(dense)
-    if not resource:
-        out.append(written)
-        return
-    for index, prefix in enumerate(resources):
-        if resource.startswith(prefix):
-            form, rest = _pack_resource(resource[len(prefix) :])
-            if prefix or form or dense is not None:
-                out.append(integer(RESOURCE + 4 * index + form) + written + rest)
-                return
-    out.append(text(f"{bare}/{resource}"))
-
-
-def _pack_resource(rest: str) -> tuple[int, bytes]:
-    if len(rest) == 36:
-        packed = values.pack(rest)
-        if packed is not None and packed[0] == values.UUID:
-            return RESOURCE_UUID, blob(packed[1])
-    elif len(rest) >= 4 and rest.isascii():
-        for form in (RESOURCE_HEX, RESOURCE_BASE64URL):
-            try:
-                data = (
-                    bytes.fromhex(rest)
-                    if form == RESOURCE_HEX
-                    else base64.urlsafe_b64decode(rest + "=" * (-len(rest) % 4))
-                )
-            except (ValueError, binascii.Error):
-                continue
-            if _unpack_resource(form, data) == rest:
-                return form, blob(data)
-    return RESOURCE_TEXT, text(rest)
-
-
-def _unpack_resource(form: int, rest: int | str | bytes) -> str:
-    if form == RESOURCE_TEXT:
-        if isinstance(rest, str):
-            return rest
-    elif isinstance(rest, bytes):
-        if form == RESOURCE_BASE64URL:
-            return base64.urlsafe_b64encode(rest).decode().rstrip("=")
-        return values.unpack(values.UUID if form == RESOURCE_UUID else values.HEX, rest)
-    raise Malformed("a resource in a form that it cannot have")
-
-
 class HeadReader:
     """Reads the envelope off the front of a frame's items."""
 
-    __slots__ = ("_at", "_is_good", "_items", "_resources", "_session", "_tables")
+    __slots__ = ("_at", "_dictionary", "_is_good", "_items", "_session", "_tables")
 
     def __init__(
-        self, items: list[int | str | bytes], session: Session, tables: SeenTables | None, resources: list[str]
+        self, items: list[int | str | bytes], session: Session, tables: SeenTables | None, dictionary: Dictionary
     ) -> None:
         self._items = items
         self._at = 0
         self._is_good = True
         self._session = session
         self._tables = tables
-        self._resources = resources
+        self._dictionary = dictionary
 
-    def read(self, heads: list[int]) -> tuple[Stanza, bool, int]:
+    def read(self) -> tuple[Stanza, bool, int]:
         """Return the stanza without its payload, whether its addresses are such, and how many items that took.
 
         Raises:
             Malformed: the items make no envelope.
         """
-        kind = self._next()
+        heads, items = self._dictionary.tables.heads, self._items
+        if not items:
+            raise Malformed("an envelope without its end")
+        kind = items[0]
+        self._at = 1
         if type(kind) is not int or kind >= len(heads):
             raise Malformed("an unknown envelope")
         kind = heads[kind] if kind >= 0 else ~kind
@@ -231,19 +188,20 @@ class HeadReader:
         cls, type_ = KINDS[index]
         if type_ is None:
             type_ = self._text()
-        to_mode, from_mode = kind >> TO_SHIFT & 7, kind >> FROM_SHIFT & 7
-        self._is_good = True
-        to = self._jid(to_mode) if to_mode else None
-        from_ = self._jid(from_mode) if from_mode else None
-        id_mode = kind >> ID_SHIFT & 15
-        id_ = (
-            None if id_mode == ID_ABSENT else self._text() if id_mode == ID_TEXT else self._packed(id_mode - ID_PACKED)
-        )
+        mode = kind >> TO_SHIFT & 7
+        to = None if not mode else self._session.jid if mode == OWN_FULL else self._jid(mode)
+        mode = kind >> FROM_SHIFT & 7
+        from_ = None if not mode else self._jid(mode)
+        if to is None and kind >> TO_SHIFT & 7 == OWN_FULL:
+            raise Malformed("a reference to an address that is not bound")
+        mode = kind >> ID_SHIFT & 15
+        id_ = None if mode == ID_ABSENT else self._text() if mode == ID_TEXT else self._packed(mode - ID_PACKED)
         stanza = cls(to, from_, id_, type_)
-        if kind & LANG_BIT:
-            stanza.lang = self._text()
-        if kind & EXTRA_BIT:
-            stanza.scope = self._extra()
+        if kind >= LANG_BIT:
+            if kind & LANG_BIT:
+                stanza.lang = self._text()
+            if kind & EXTRA_BIT:
+                stanza.scope = self._extra()
         return stanza, self._is_good, self._at
 
     def _next(self) -> int | str | bytes:
@@ -281,10 +239,8 @@ class HeadReader:
 
     def _explicit(self) -> str:
         item = self._next()
-        if type(item) is not int:
-            return self._whole(item)
-        if item >= RESOURCE:
-            return self._split(item - RESOURCE)
+        if type(item) is not int or item >= RESOURCE:
+            return self._literal(item)
         tables = self._tables
         if tables is None:
             raise Malformed("a reference to tables that are not in use")
@@ -293,14 +249,10 @@ class HeadReader:
         if item < INSERT:
             return tables.jids.get(item)
         literal = self._next()
-        if type(literal) is not int:
-            value = self._whole(literal)
-        elif literal >= RESOURCE:
-            value = self._split(literal - RESOURCE)
-        elif literal <= BARE_OF_AND_RESOURCE:
+        if type(literal) is int and literal <= BARE_OF_AND_RESOURCE:
             value = self._related(literal, tables)
         else:
-            raise Malformed("an entry that is no address")
+            value = self._literal(literal)
         tables.jids.put(item - INSERT, value)
         return value
 
@@ -310,22 +262,12 @@ class HeadReader:
         bare = tables.jids.get(BARE_OF_AND_RESOURCE - item).partition("/")[0]
         return f"{bare}/{self._text()}"
 
-    def _whole(self, item: str | bytes) -> str:
-        value = checked(item) if type(item) is str else values.unpack_dense(item)  # type: ignore[arg-type]
-        bare, slash, resource = value.partition("/")
-        if bare.endswith("@"):
-            bare += self._session.domain
-        return f"{bare}/{resource}" if slash else bare
-
-    def _split(self, code: int) -> str:
-        prefix, form = divmod(code, 4)
-        if prefix >= len(self._resources):
-            raise Malformed("an unknown resource")
-        item = self._next()
-        if type(item) is int:
-            raise Malformed("an address that is a number")
-        bare = self._whole(item)
-        return checked(f"{bare}/{self._resources[prefix]}{_unpack_resource(form, self._next())}")
+    def _literal(self, item: int | str | bytes) -> str:
+        if not isinstance(item, int):
+            return whole(item, self._session.domain)
+        if item < RESOURCE:
+            raise Malformed("an entry that is no address")
+        return self._dictionary.read_address(item - RESOURCE, self._next(), self._next(), self._session.domain)
 
     def _extra(self) -> bytes:
         count = self._next()

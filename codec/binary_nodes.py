@@ -15,7 +15,7 @@ from codec import binary_plan as plan_
 from codec import binary_values as values
 from codec.binary_cbor import array, blob, integer, item_at, text
 from codec.binary_dictionary import Dictionary
-from codec.binary_form import Part, PayloadForm
+from codec.binary_form import Part, PayloadForm, envelope_of
 from codec.binary_head import scope_of
 from codec.element import XML_NS
 from codec.stanza import Stanza
@@ -29,14 +29,18 @@ RETIRE_AFTER_BYTES = 262_144
 MIN_PACKED_TEXT_CHARS = 16
 """Text between tags: shorter ones are rather words that happen to look like base64."""
 
+LETTERS_WORTH = 1.25
+"""Texts that do not get this much smaller by a letter table are left to zstd."""
+
+_LETTERS = [integer(plan_.LAST_PACKED - 1 - index) for index in range(plan_.MAX_LETTER_TABLES)]
 _TEXT = integer(plan_.TEXT)
 _PACKED = [integer(plan_.PACKED - kind) for kind in range(values.KINDS)]
-_plain_element = re.compile(
-    r"<([A-Za-z_][\w.-]*) xmlns='([^'&<\s]*)'((?: [A-Za-z_][\w.-]*='[^'&<\t\r\n]*')*)/>"
-).fullmatch
-_plain_attribute = re.compile(r" ([A-Za-z_][\w.-]*)='([^']*)'").findall
+_plain_element = re.compile(rb"<([a-z-]+) xmlns='([!#-%(-;=?-~]*)'((?: [a-z-]+='[!#-%(-;=?-~]*')*)/>").fullmatch
+_stanza_id = re.compile(rb"<stanza-id xmlns='urn:xmpp:sid:0' id='([!#-%(-;=?-~]*)' by='([!#-%(-;=?-~]*)'/>").fullmatch
+_plain_attribute = re.compile(r" ([a-z-]+)='([^']*)'").findall
 
 Refs = Mapping[str, bytes]
+_NO_REFS: Refs = {}
 
 
 def references(stanza: Stanza) -> dict[str, bytes]:
@@ -74,6 +78,8 @@ class Encoder:
         self._static_texts = {value: integer(plan_.STATIC_TEXT - index) for index, value in enumerate(tables.values)}
         self._chunks = {chunk: index for index, chunk in enumerate(tables.chunks)}
         self._lengths = _chunk_lengths(tables.chunks)
+        self._stanza_ids = self._find_stanza_ids()
+        self._letters = tables.letters[: plan_.MAX_LETTER_TABLES]
         self._parser: Any = None
         self._fed = 0
         self._refs: Refs = {}
@@ -89,15 +95,16 @@ class Encoder:
         """Encode what a stanza carries; without references it means the same in any envelope."""
         refs = references(stanza) if use_references else {}
         scope = scope_of(stanza.scope) if stanza.scope else {}
-        return PayloadForm(self.dictionary, self.part(stanza.inner, refs, scope), stanza)
+        return PayloadForm(self.dictionary, self.part(stanza.inner, refs, scope), envelope_of(stanza))
 
     def settle(self, form: PayloadForm, stanza: Stanza) -> None:
         """Encode what waits behind a form, as it stands in that stanza."""
         if not form.pending:
             return
-        refs = references(stanza)
-        scope = scope_of(stanza.scope) if stanza.scope else {}
-        added = self.part(b"".join(form.pending), refs, scope)
+        added = self._plain(form.pending[0], stanza) if len(form.pending) == 1 else None
+        if added is None:
+            scope = scope_of(stanza.scope) if stanza.scope else {}
+            added = self.part(b"".join(form.pending), references(stanza), scope)
         if form.added is not None:
             before = form.added
             added = Part(
@@ -107,9 +114,9 @@ class Encoder:
                 before.blobs + added.blobs,
             )
         form.added, form.pending = added, ()
-        form._blobs = form._kept = None
+        form._blobs = form._kept = form._clear = None
         form.uses |= added.uses
-        form.owner = stanza
+        form.envelope = envelope_of(stanza)
 
     def part(self, inner: bytes, refs: Refs, scope: Mapping[str, str]) -> Part:
         """Encode the XML between the tags of a stanza.
@@ -121,7 +128,7 @@ class Encoder:
         texts = self._texts = []
         blobs = self._blobs = []
         children = self._children = []
-        if inner and not self._plain(inner):
+        if inner:
             self._feed(inner)
         items: list[bytes] = []
         plans: list[plan_.Plan] = []
@@ -157,24 +164,66 @@ class Encoder:
                 at += 1
         return out
 
-    # a single empty element needs no parser: that is what servers add to a stanza
-
-    def _plain(self, inner: bytes) -> bool:
-        if len(inner) > 400:
-            return False
-        try:
-            match = _plain_element(inner.decode())
-        except UnicodeDecodeError:
-            return False
+    def _plain(self, xml: bytes, stanza: Stanza) -> Part | None:
+        """Encode a single empty element of known shape without a parser: that is what servers add to a stanza."""
+        match = _stanza_id(xml)
+        if match is not None:
+            part = self._stanza_id_part(match.group(1).decode(), match.group(2).decode(), stanza)
+            if part is not None:
+                return part
+        match = _plain_element(xml)
         if match is None:
-            return False
-        attrs = dict(_plain_attribute(match.group(3)))
-        if "xmlns" in attrs:
-            return False
-        attrs["xmlns"] = match.group(2)
-        self._start(match.group(1), attrs)
-        self._end(match.group(1))
-        return True
+            return None
+        name, ns, pairs = match.groups()
+        attrs = dict(_plain_attribute(pairs.decode()))
+        shape = self._shapes.get((ns.decode(), name.decode(), *(sorted(attrs) if len(attrs) > 1 else attrs)))
+        if shape is None or len(attrs) * 2 != pairs.count(b"'"):
+            return None
+        texts = self._texts = []
+        blobs = self._blobs = []
+        self._refs = _NO_REFS
+        parts = [shape]
+        to, from_ = stanza.to, stanza.from_
+        for attribute in sorted(attrs):
+            value = attrs[attribute]
+            if to is not None and value == to.bare:
+                parts.append(_TO_BARE)
+            elif from_ is not None and value == from_.bare:
+                parts.append(_FROM_BARE)
+            else:
+                parts.append(self._value(value))
+        child = array(parts)
+        index = self._chunks.get(child)
+        if index is not None:
+            return Part(integer(index), (self.dictionary.chunk_plan(index),), texts, blobs)
+        return Part(RUN + blob(child), (self.dictionary.plan(child),), texts, blobs)
+
+    def _stanza_id_part(self, id_: str, by: str, stanza: Stanza) -> Part | None:
+        """Encode what is added to every message; None when it is not of a usual form."""
+        to, from_ = stanza.to, stanza.from_
+        packed = values.pack(id_)
+        if packed is None or id_ == stanza.id:
+            return None
+        if to is not None and by == to.bare:
+            code = _TO_BARE
+        elif from_ is not None and by == from_.bare:
+            code = _FROM_BARE
+        else:
+            return None
+        index = self._stanza_ids.get((code, packed[0]))
+        if index is None:
+            return None
+        return Part(integer(index), (self.dictionary.chunk_plan(index),), [], [packed[1]])
+
+    def _find_stanza_ids(self) -> dict[tuple[bytes, int], int]:
+        """Return the chunks that are one stanza-id, by the code of its `by` and the kind of its `id`."""
+        shape = self._shapes.get(("urn:xmpp:sid:0", "stanza-id", "by", "id"))
+        return {
+            (by, kind): self._chunks[array([shape, by, _PACKED[kind]])]
+            for by in (_TO_BARE, _FROM_BARE)
+            for kind in range(values.KINDS)
+            if shape is not None and array([shape, by, _PACKED[kind]]) in self._chunks
+        }
 
     def _feed(self, inner: bytes) -> None:
         parser = self._parser
@@ -186,15 +235,25 @@ class Encoder:
         self._pending.clear()
         try:
             parser.Parse(inner, False)
+            is_whole = parser.CurrentByteIndex == self._fed or self._push_out(parser)
         except BaseException as error:
             self._parser = None
             if isinstance(error, expat.ExpatError):
                 raise ValueError(f"ill-formed XML: {error}") from None
             raise
-        if self._stack or parser.CurrentByteIndex != self._fed:
+        if self._stack or not is_whole:
             self._parser = None
             raise ValueError("ill-formed XML: it does not end where it should")
         self._flush()
+
+    def _push_out(self, parser: Any) -> bool:
+        """Have Expat tell the text that it holds back: one more element does that, which goes again."""
+        parser.Parse(b"<e/>", False)
+        self._fed += 4
+        if self._stack or not self._children or parser.CurrentByteIndex != self._fed:
+            return False
+        self._children.pop()
+        return True
 
     def _new_parser(self) -> Any:
         parser = expat.ParserCreate("UTF-8")
@@ -223,6 +282,14 @@ class Encoder:
             if packed is not None:
                 self._blobs.append(packed[1])
                 return _PACKED[packed[0]]
+        if not data.isspace():
+            for index, letters in enumerate(self._letters):
+                coded = letters.pack(data)
+                if coded is not None:
+                    if len(coded) * LETTERS_WORTH > len(data.encode()):
+                        break
+                    self._blobs.append(coded)
+                    return _LETTERS[index]
         self._texts.append(data)
         return _TEXT
 

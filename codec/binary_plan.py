@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 TEXT, ID, TO_BARE, TO, FROM_BARE, FROM = -1, -2, -3, -4, -5, -6
 PACKED = -7
-"""Value codes: the next text; parts of the stanza's envelope; -7-k the next byte string, packed as kind k."""
+"""Value codes: the next text; parts of the stanza's envelope; -7-k the next byte string, packed as kind k, or by a letter table."""
 LAST_PACKED = PACKED - values.KINDS + 1
+MAX_LETTER_TABLES = 6
 STATIC_TEXT = -25
 """-25-v: the static value v as text (as an attribute it is v)."""
 
@@ -66,6 +67,7 @@ class Plan:
         gaps: for each, the value code and whether it is in an attribute.
         text_count: texts that it takes.
         kinds: of the packed values that it takes.
+        checked_kinds: with their index, those whose bytes can be wrong.
         kept: the indexes of those that may go into the tables.
         size: characters of its literal XML.
         uses: USES_ID and so on: what of the envelope it refers to.
@@ -73,7 +75,19 @@ class Plan:
         depth, attributes: of nested elements and of one element's attributes, the largest.
     """
 
-    __slots__ = ("attributes", "depth", "gaps", "kept", "kinds", "pieces", "size", "tags", "text_count", "uses")
+    __slots__ = (
+        "attributes",
+        "checked_kinds",
+        "depth",
+        "gaps",
+        "kept",
+        "kinds",
+        "pieces",
+        "size",
+        "tags",
+        "text_count",
+        "uses",
+    )
 
     def __init__(self, tree: list[Tree], tables: Tables, scope: Mapping[str, str], default_ns: str) -> None:
         self.depth = self.attributes = self.uses = self.text_count = 0
@@ -84,6 +98,9 @@ class Plan:
         self.pieces = tuple(builder.pieces)
         self.gaps = tuple(builder.gaps)
         self.kinds = tuple(PACKED - code for code, _ in self.gaps if code <= PACKED)
+        self.checked_kinds = tuple(
+            (index, kind) for index, kind in enumerate(self.kinds) if values.UUID <= kind < values.KINDS
+        )
         self.kept = tuple(builder.kept)
         self.tags = tuple(builder.tags)
         self.text_count = sum(code == TEXT for code, _ in self.gaps)
@@ -125,7 +142,7 @@ class _Builder:
     def gap(self, code: int, is_attribute: bool, where: tuple[str, str] | None = None) -> None:
         if code > PACKED:
             self.plan.uses |= _USES[code]
-        elif code < LAST_PACKED:
+        elif code < LAST_PACKED and LAST_PACKED - code > len(self.tables.letters):
             raise Malformed("an unknown value code")
         else:
             if where in KEPT:

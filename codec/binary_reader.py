@@ -13,7 +13,7 @@ from codec import binary_plan as plan_
 from codec import binary_values as values
 from codec.binary_cbor import Malformed, blob, integer, read_flat
 from codec.binary_dictionary import Dictionary
-from codec.binary_form import Part, PayloadForm
+from codec.binary_form import NOBODY, Part, PayloadForm, envelope_of
 from codec.binary_head import HeadReader, Session, scope_of
 from codec.binary_plan import Plan, TooLarge, checked
 from codec.binary_tables import SeenTables
@@ -29,6 +29,9 @@ CSI_NS = "urn:xmpp:csi:0"
 VERSION = 0
 FLAG_TABLES = 1
 MAX_HELLOS = 3
+EXPANDS = 2
+"""A packed value becomes about twice its bytes: hex just that, base64 less. A text in letters could become eight times."""
+
 
 Items = list[int | str | bytes]
 
@@ -247,8 +250,7 @@ class BinaryReader:
 
     def _stanza(self, size_class: int, body: bytes, dictionary: Dictionary) -> Event:
         items, packed, block = self._unpack(size_class, body, dictionary)
-        tables = dictionary.tables
-        stanza, is_good, at = HeadReader(items, self.session, self.tables, tables.resources).read(tables.heads)
+        stanza, is_good, at = HeadReader(items, self.session, self.tables, dictionary).read()
         scope = scope_of(stanza.scope) if stanza.scope else {}
         if packed is None:
             main, added = self._part(items, at, scope, dictionary), None
@@ -260,7 +262,7 @@ class BinaryReader:
         if not is_good:
             return BadStanza(type(stanza)(None, None, stanza.id, stanza.type), "jid-malformed")
         if main.plans or (added is not None and added.plans):
-            form = PayloadForm(dictionary, main, stanza, None if packed is None else (size_class, block))
+            form = PayloadForm(dictionary, main, envelope_of(stanza), None if packed is None else (size_class, block))
             if added is not None and (added.plans or added.blobs):
                 form.added = added
             form.uses = uses
@@ -277,9 +279,8 @@ class BinaryReader:
             main = self._part(packed, 0, {}, dictionary)
             added = self._part(items, 0, {}, dictionary)
             _share_blobs(main, added)
-        nobody = Message(None, None, None, "")
-        self._check(main, added, nobody)
-        form = PayloadForm(dictionary, main, nobody)
+        self._check(main, added, Message(None, None, None, ""))
+        form = PayloadForm(dictionary, main, NOBODY)
         form.added = added
         try:
             return parse_element(form.inner(), max_depth=self.limits.depth)
@@ -340,8 +341,8 @@ class BinaryReader:
         limits = self.limits
         uses = size = children = 0
         for part in (main,) if added is None else (main, added):
-            wanted = 0
-            kinds: tuple[int, ...] = ()
+            wanted = at = 0
+            blobs = part.blobs
             for plan in part.plans:
                 if plan.depth >= limits.depth or plan.attributes > limits.attributes:
                     raise TooLarge("elements nested too deep, or with too many attributes")
@@ -349,14 +350,19 @@ class BinaryReader:
                 size += plan.size
                 children += len(plan.tags)
                 wanted += plan.text_count
-                kinds += plan.kinds
-            if len(kinds) != len(part.blobs) or wanted != len(part.texts):
+                for index, kind in plan.checked_kinds:
+                    if at + index < len(blobs):
+                        values.check(kind, blobs[at + index])
+                at += len(plan.kinds)
+            if at != len(blobs) or wanted != len(part.texts):
                 raise Malformed("more or fewer values than the tree asks for")
-            joined = "".join(part.texts)
-            size += len(checked(joined))
-            for kind, value in zip(kinds, part.blobs, strict=True):
-                values.check(kind, value)
-                size += len(value)
+            for value in blobs:
+                size += len(value) * EXPANDS
+                if not value:
+                    raise Malformed("an empty packed value")
+            if wanted:
+                joined = "".join(part.texts)
+                size += len(checked(joined))
         if size > limits.stanza_bytes or children > limits.children:
             raise TooLarge("a stanza larger than the server allows, or with too many children")
         if uses:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from codec import binary_frames as frames
 from codec.binary_cbor import blob, integer, texts
 from codec.binary_dictionary import Dictionary
-from codec.binary_form import PayloadForm
+from codec.binary_form import NOBODY, PayloadForm
 from codec.binary_head import Session, write_head
 from codec.binary_nodes import Encoder
 from codec.binary_reader import CSI_NS, FLAG_TABLES, SM_NS, VERSION
@@ -96,9 +96,13 @@ class BinaryWriter:
         flags = frames.FLAG_ACK_REQUEST if asks_ack else 0
         if form is None:
             return frames.frame(frames.STANZA, head, flags)
-        values = form.blobs() if tables is None or not form.kept() else _with_tables(form, tables)
+        clear = head + (
+            form.clear() if tables is None or not form.kept() else form.clear_with(_with_tables(form, tables))
+        )
         size_class, block = form.compress()
-        return frames.frame(frames.STANZA, _body(form, head, values, size_class, block), flags | size_class)
+        if not size_class:
+            return frames.frame(frames.STANZA, clear, flags)
+        return frames.frame(frames.STANZA, frames.varint(len(clear)) + clear + block, flags | size_class)
 
     def element(self, element: Element) -> bytes:
         """Return any other child of the stream; acknowledgements and CSI have frames of their own."""
@@ -106,9 +110,11 @@ class BinaryWriter:
             short = self._short(element)
             if short is not None:
                 return short
-        form = PayloadForm(self.dictionary, self._encoder().part(element.to_xml(), {}, {}), _NOBODY)
+        form = PayloadForm(self.dictionary, self._encoder().part(element.to_xml(), {}, {}), NOBODY)
         size_class, block = form.compress()
-        return frames.frame(frames.ELEMENT, _body(form, b"", form.blobs(), size_class, block), size_class)
+        clear = form.clear()
+        body = frames.varint(len(clear)) + clear + block if size_class else clear
+        return frames.frame(frames.ELEMENT, body, size_class)
 
     def _short(self, element: Element) -> bytes | None:
         if element.tag == ACK_TAG:
@@ -159,17 +165,6 @@ _SHORT = {
     f"{CSI_NS} active": bytes((frames.CSI << 4 | 1,)),
     f"{CSI_NS} inactive": bytes((frames.CSI << 4,)),
 }
-_NOBODY = Stanza(None, None, None, "")
-
-
-def _body(form: PayloadForm, head: bytes, values: bytes, size_class: int, block: bytes) -> bytes:
-    main, added = form.main, form.added
-    if not size_class:
-        if added is None:
-            return head + main.items + texts(main.texts) + values
-        return head + main.items + added.items + texts(main.texts) + texts(added.texts) + values
-    clear = head + values if added is None else head + added.items + texts(added.texts) + values
-    return frames.varint(len(clear)) + clear + block
 
 
 def _with_tables(form: PayloadForm, tables: SentTables) -> bytes:

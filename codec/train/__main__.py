@@ -11,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codec.jid import JID
+from codec.train.letters import letter_tables
 from codec.train.stanzas import FAMILIES, NAMES, SERVERS, Generator
 from codec.train.training import samples_of, train
 
-USERS = 40
+USERS = 24
+NAMES_FILE = Path(__file__).parent / "names.txt"
+"""Elements and attributes of the XMPP extension protocols, by namespace."""
 
 
 def own_lines(users: int) -> Iterator[tuple[int, JID | None, str]]:
@@ -43,7 +46,9 @@ def main() -> None:
     """Train and write."""
     parser = argparse.ArgumentParser(prog="python -m codec.train", description=__doc__)
     parser.add_argument("corpus", nargs="*", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("dictionary"), help="path of the two files, without .json and .zstd")
+    parser.add_argument(
+        "--out", type=Path, default=Path("dictionary"), help="path of the two files, without .json and .zstd"
+    )
     parser.add_argument("--users", type=int, default=USERS, help="of our own generator, when there is no CORPUS")
     options = parser.parse_args()
     private: frozenset[str] = frozenset()
@@ -52,7 +57,7 @@ def main() -> None:
     else:
         samples = samples_of(own_lines(options.users))
         private = frozenset(word.lower() for word in (*NAMES, *FAMILIES, *SERVERS))
-    tables, zstd = train(samples, private)
+    tables, zstd = train(samples, private, letter_tables(), NAMES_FILE.read_text(encoding="utf-8").splitlines())
     options.out.with_suffix(".json").write_bytes(tables)
     options.out.with_suffix(".zstd").write_bytes(zstd)
     print(f"{options.out}: {len(samples)} stanzas, tables {len(tables)}, zstd {len(zstd)} bytes", end=", ")

@@ -4,7 +4,6 @@ Only frequent words matter here: a dictionary that knows them saves a byte or tw
 """
 
 
-
 def phrases() -> dict[str, tuple[int, list[str]]]:
     """Return for each language how frequent it is and its sentences."""
     return {name: (weight, [line.strip() for line in text.strip().splitlines()]) for name, weight, text in _LANGUAGES}
@@ -82,6 +81,86 @@ I am a human being, not a machine, and I make mistakes.
 Every question has an answer, even if you do not like it.
 The government of the country is going to change the law.
 Science and art are not so different from each other.
+What does the word mean in your language?
+Who was the first person to walk on the moon?
+What is the difference between a computer and a robot?
+I would rather have a cup of coffee than a glass of wine.
+Do you believe that there is life on other planets?
+It depends on what you want to know about it.
+My favorite food is pizza, and I also like chocolate.
+The capital of France is Paris, as far as I remember.
+A language is a system of words that people use to understand each other.
+Nobody knows for certain what will happen in the future.
+You can find more information about this on their website.
+We were talking about the problem with the new system last week.
+Have you read any good books lately?
+The company was founded about twenty years ago by two students.
+She is one of the best players of all time.
+He has been married for ten years and has three children.
+How many people live in the United States?
+That sounds like a lot of fun, count me in!
+I am not feeling very well today, so I think I will stay in bed.
+What is your name and how old are you?
+Could you explain to me how that works, please?
+Some people say that money is the root of all evil.
+I never thought about it that way before.
+Which team do you think is going to win the game tonight?
+They sell it in every store, but it is cheaper on the internet.
+The human brain is still more powerful than any program.
+Do you prefer to travel by train or by plane?
+In physics, energy is a quantity that never gets lost.
+Where can I get something good to eat around here?
+I used to play the guitar when I was younger.
+Please write the function so that it returns the number of items.
+The value of the variable is not what I expected.
+You have to install the package first, then start the program again.
+There was an error when it tried to open the connection to the database.
+Would you mind if I asked you a personal question?
+If I had known that earlier, I would have told you.
+Both of them are interesting, but I prefer the second one.
+As long as you are happy, I am happy too.
+The sun is a star in the center of our solar system.
+Water is made of hydrogen and oxygen.
+What was the name of the president at that time?
+I can think, but I do not have emotions like a human.
+They have been working together since they left school.
+The police are looking for a man who stole a car this morning.
+Tell me a joke or a story that makes me laugh.
+Everybody should learn how to swim when they are children.
+Do not worry about it, these things happen to everyone.
+The film is based on a true story from the last century.
+Which country did you like the most and why?
+I usually get up at seven and have breakfast with my wife.
+My brother is older than me and my sister is younger.
+Let us meet at the station at half past eight.
+It looks as if it is going to rain in the afternoon.
+The last time we met was in the summer, wasn't it?
+You don't have to be rich to be famous or successful.
+An important part of the work is already finished.
+The best way to learn something is to do it yourself.
+He doesn't like to talk about politics or religion.
+I'm sure that you'll find a solution for that.
+We haven't heard from them for quite some time.
+That's exactly what I mean, thanks for the help!
+What's the matter with you today, did something happen?
+You're welcome, it was my pleasure to help you.
+Isn't it strange how quickly time goes by?
+I'll let you know as soon as I know more about it.
+There's nothing we can do about it right now.
+Who wrote this book and what is it about?
+What would you do if you had a million dollars?
+A good friend is someone who is there when you need them.
+This question is too difficult for me, ask me another one.
+Where were you born and where did you grow up?
+Does it make a difference whether it is large or small?
+The stock market went down again, so I lost some money.
+Music makes people feel better, no matter what kind it is.
+Their house is near the river, about five miles from the town.
+In the beginning everything was simple and easy to use.
+The doctor said it would take a few weeks until I am healthy again.
+Most of the time I listen to the radio while I drive.
+Which operating system and which programming language do you prefer?
+That was a very nice thing to say, thank you so much.
 """
 _LANGUAGES: tuple[tuple[str, int, str], ...] = (
     ("english", 50, _ENGLISH),

@@ -15,11 +15,278 @@ from xml.sax.saxutils import escape, quoteattr
 from codec.train.phrases import SHORT, phrases
 from codec.train.templates import TEMPLATES
 
-NAMES = ["anna", "boris", "clara", "david", "elif", "felix", "gina", "hugo", "irina", "jonas", "katja", "luca", "maria", "niko", "olga", "pablo", "ruth", "stefan", "tomas", "ulla", "viktor", "wanda", "yusra", "zora", "amina", "ben", "carmen", "dario", "emil", "freya", "greta", "henk", "ines", "jakob"]
-FAMILIES = ["adler", "bauer", "costa", "dietrich", "eriksen", "fontana", "gruber", "hansen", "ito", "jansen", "kaya", "lindqvist", "moreau", "nowak", "olsen", "petrov", "ramos", "schneider", "torres", "urban", "vogel", "weiss", "yildiz", "zimmer"]
-SERVERS = ["xmpp.example", "chat.sample.net", "im.verein.example", "jabber.uni.example", "talk.home.example", "mail.firma.example", "messages.example.com", "social.example.net"]
-CAPS_NODES = ["http://conversations.im", "https://gajim.org", "http://gajim.org", "https://dino.im", "http://monal-im.org/", "https://movim.eu/", "http://psi-im.org", "https://profanity-im.github.io", "http://cheogram.com", "https://www.kaidan.im", "http://tigase.org/TigaseSwift", "http://pidgin.im/", "https://xabber.com", "http://prosody.im", "http://www.process-one.net/en/ejabberd/", "https://monocles.chat", "http://mcabber.com/caps", "https://www.zom.im", "http://swift.im", "https://blabber.im", "https://conversejs.org"]
-FEATURES = ["http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/disco#items", "http://jabber.org/protocol/caps", "http://jabber.org/protocol/caps+notify", "http://jabber.org/protocol/muc", "http://jabber.org/protocol/muc#user", "http://jabber.org/protocol/nick", "http://jabber.org/protocol/nick+notify", "http://jabber.org/protocol/chatstates", "http://jabber.org/protocol/commands", "http://jabber.org/protocol/bytestreams", "http://jabber.org/protocol/ibb", "http://jabber.org/protocol/pubsub", "http://jabber.org/protocol/pubsub#publish", "http://jabber.org/protocol/pubsub#publish-options", "http://jabber.org/protocol/pubsub#persistent-items", "http://jabber.org/protocol/pubsub#retrieve-items", "http://jabber.org/protocol/pubsub#auto-create", "http://jabber.org/protocol/pubsub#event", "http://jabber.org/protocol/pubsub#access-open", "http://jabber.org/protocol/pubsub#access-presence", "http://jabber.org/protocol/pubsub#access-whitelist", "http://jabber.org/protocol/pubsub#config-node", "http://jabber.org/protocol/pubsub#create-nodes", "http://jabber.org/protocol/pubsub#delete-nodes", "http://jabber.org/protocol/pubsub#item-ids", "http://jabber.org/protocol/pubsub#last-published", "http://jabber.org/protocol/pubsub#multi-items", "http://jabber.org/protocol/pubsub#retract-items", "http://jabber.org/protocol/pubsub#subscribe", "http://jabber.org/protocol/pubsub#purge-nodes", "http://jabber.org/protocol/mood", "http://jabber.org/protocol/mood+notify", "http://jabber.org/protocol/tune", "http://jabber.org/protocol/tune+notify", "http://jabber.org/protocol/activity", "http://jabber.org/protocol/activity+notify", "http://jabber.org/protocol/geoloc", "http://jabber.org/protocol/geoloc+notify", "http://jabber.org/protocol/xhtml-im", "http://jabber.org/protocol/rosterx", "http://jabber.org/protocol/rsm", "http://jabber.org/protocol/si", "http://jabber.org/protocol/si/profile/file-transfer", "http://jabber.org/protocol/address", "http://jabber.org/protocol/offline", "http://jabber.org/protocol/amp", "jabber:iq:last", "jabber:iq:version", "jabber:iq:roster", "jabber:iq:private", "jabber:iq:register", "jabber:iq:search", "jabber:iq:time", "jabber:iq:privacy", "jabber:x:data", "jabber:x:oob", "jabber:x:conference", "jabber:x:encrypted", "msgoffline", "vcard-temp", "vcard-temp:x:update", "iq", "urn:xmpp:time", "urn:xmpp:ping", "urn:xmpp:receipts", "urn:xmpp:chat-markers:0", "urn:xmpp:message-correct:0", "urn:xmpp:sid:0", "urn:xmpp:carbons:2", "urn:xmpp:csi:0", "urn:xmpp:sm:3", "urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:blocking", "urn:xmpp:push:0", "urn:xmpp:http:upload:0", "urn:xmpp:extdisco:2", "urn:xmpp:extdisco:1", "urn:xmpp:bob", "urn:xmpp:eme:0", "urn:xmpp:hints", "urn:xmpp:idle:1", "urn:xmpp:attention:0", "urn:xmpp:spoiler:0", "urn:xmpp:styling:0", "urn:xmpp:reactions:0", "urn:xmpp:reply:0", "urn:xmpp:fallback:0", "urn:xmpp:message-retract:0", "urn:xmpp:message-retract:1", "urn:xmpp:message-moderate:0", "urn:xmpp:message-moderate:1", "urn:xmpp:occupant-id:0", "urn:xmpp:sfs:0", "urn:xmpp:sce:1", "urn:xmpp:sims:1", "urn:xmpp:hashes:2", "urn:xmpp:hash-function-text-names:sha-1", "urn:xmpp:hash-function-text-names:sha-256", "urn:xmpp:hash-function-text-names:sha-512", "urn:xmpp:thumbs:1", "urn:xmpp:forward:0", "urn:xmpp:delay", "urn:xmpp:jingle:1", "urn:xmpp:jingle:apps:rtp:1", "urn:xmpp:jingle:apps:rtp:audio", "urn:xmpp:jingle:apps:rtp:video", "urn:xmpp:jingle:apps:dtls:0", "urn:xmpp:jingle:apps:file-transfer:3", "urn:xmpp:jingle:apps:file-transfer:4", "urn:xmpp:jingle:apps:file-transfer:5", "urn:xmpp:jingle:apps:grouping:0", "urn:xmpp:jingle:apps:rtp:rtcp-fb:0", "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0", "urn:xmpp:jingle:apps:rtp:ssma:0", "urn:xmpp:jingle:transports:ice-udp:1", "urn:xmpp:jingle:transports:ice:0", "urn:xmpp:jingle:transports:raw-udp:1", "urn:xmpp:jingle:transports:s5b:1", "urn:xmpp:jingle:transports:ibb:1", "urn:xmpp:jingle:transports:dtls-sctp:1", "urn:xmpp:jingle:transports:webrtc-datachannel:1", "urn:xmpp:jingle:jet:0", "urn:xmpp:jingle:jet-omemo:0", "urn:xmpp:jingle-message:0", "urn:xmpp:call-invites:0", "urn:xmpp:avatar:metadata", "urn:xmpp:avatar:metadata+notify", "urn:xmpp:avatar:data", "urn:xmpp:pep-vcard-conversion:0", "urn:xmpp:bookmarks:1", "urn:xmpp:bookmarks:1+notify", "urn:xmpp:bookmarks:1#compat", "urn:xmpp:bookmarks-conversion:0", "storage:bookmarks+notify", "urn:xmpp:mds:displayed:0", "urn:xmpp:mds:displayed:0+notify", "urn:xmpp:omemo:2", "urn:xmpp:omemo:2:devices+notify", "eu.siacs.conversations.axolotl.devicelist+notify", "eu.siacs.conversations.axolotl", "urn:xmpp:openpgp:0", "urn:xmpp:ox:0", "urn:xmpp:caps", "urn:xmpp:features:rosterver", "urn:xmpp:jid\\20escaping", "urn:xmpp:captcha", "urn:xmpp:media-element", "urn:xmpp:reference:0", "urn:xmpp:privacylabel", "urn:xmpp:rtt:0", "urn:xmpp:vcard4", "urn:ietf:params:xml:ns:vcard-4.0", "urn:ietf:params:xml:ns:xmpp-session", "muc_public", "muc_persistent", "muc_open", "muc_membersonly", "muc_hidden", "muc_moderated", "muc_unmoderated", "muc_nonanonymous", "muc_semianonymous", "muc_passwordprotected", "muc_unsecured", "muc_temporary", "http://jabber.org/protocol/muc#self-ping-optimization", "http://jabber.org/protocol/muc#stable_id", "http://jabber.org/protocol/muc#register", "http://jabber.org/protocol/muc#roomconfig", "http://jabber.org/protocol/pubsub#owner", "urn:xmpp:sasl:2", "urn:xmpp:bind:0", "urn:xmpp:fast:0"]
+NAMES = [
+    "anna",
+    "boris",
+    "clara",
+    "david",
+    "elif",
+    "felix",
+    "gina",
+    "hugo",
+    "irina",
+    "jonas",
+    "katja",
+    "luca",
+    "maria",
+    "niko",
+    "olga",
+    "pablo",
+    "ruth",
+    "stefan",
+    "tomas",
+    "ulla",
+    "viktor",
+    "wanda",
+    "yusra",
+    "zora",
+    "amina",
+    "ben",
+    "carmen",
+    "dario",
+    "emil",
+    "freya",
+    "greta",
+    "henk",
+    "ines",
+    "jakob",
+]
+FAMILIES = [
+    "adler",
+    "bauer",
+    "costa",
+    "dietrich",
+    "eriksen",
+    "fontana",
+    "gruber",
+    "hansen",
+    "ito",
+    "jansen",
+    "kaya",
+    "lindqvist",
+    "moreau",
+    "nowak",
+    "olsen",
+    "petrov",
+    "ramos",
+    "schneider",
+    "torres",
+    "urban",
+    "vogel",
+    "weiss",
+    "yildiz",
+    "zimmer",
+]
+SERVERS = [
+    "xmpp.example",
+    "chat.sample.net",
+    "im.verein.example",
+    "jabber.uni.example",
+    "talk.home.example",
+    "mail.firma.example",
+    "messages.example.com",
+    "social.example.net",
+]
+CAPS_NODES = [
+    "http://conversations.im",
+    "https://gajim.org",
+    "http://gajim.org",
+    "https://dino.im",
+    "http://monal-im.org/",
+    "https://movim.eu/",
+    "http://psi-im.org",
+    "https://profanity-im.github.io",
+    "http://cheogram.com",
+    "https://www.kaidan.im",
+    "http://tigase.org/TigaseSwift",
+    "http://pidgin.im/",
+    "https://xabber.com",
+    "http://prosody.im",
+    "http://www.process-one.net/en/ejabberd/",
+    "https://monocles.chat",
+    "http://mcabber.com/caps",
+    "https://www.zom.im",
+    "http://swift.im",
+    "https://blabber.im",
+    "https://conversejs.org",
+]
+FEATURES = [
+    "http://jabber.org/protocol/disco#info",
+    "http://jabber.org/protocol/disco#items",
+    "http://jabber.org/protocol/caps",
+    "http://jabber.org/protocol/caps+notify",
+    "http://jabber.org/protocol/muc",
+    "http://jabber.org/protocol/muc#user",
+    "http://jabber.org/protocol/nick",
+    "http://jabber.org/protocol/nick+notify",
+    "http://jabber.org/protocol/chatstates",
+    "http://jabber.org/protocol/commands",
+    "http://jabber.org/protocol/bytestreams",
+    "http://jabber.org/protocol/ibb",
+    "http://jabber.org/protocol/pubsub",
+    "http://jabber.org/protocol/pubsub#publish",
+    "http://jabber.org/protocol/pubsub#publish-options",
+    "http://jabber.org/protocol/pubsub#persistent-items",
+    "http://jabber.org/protocol/pubsub#retrieve-items",
+    "http://jabber.org/protocol/pubsub#auto-create",
+    "http://jabber.org/protocol/pubsub#event",
+    "http://jabber.org/protocol/pubsub#access-open",
+    "http://jabber.org/protocol/pubsub#access-presence",
+    "http://jabber.org/protocol/pubsub#access-whitelist",
+    "http://jabber.org/protocol/pubsub#config-node",
+    "http://jabber.org/protocol/pubsub#create-nodes",
+    "http://jabber.org/protocol/pubsub#delete-nodes",
+    "http://jabber.org/protocol/pubsub#item-ids",
+    "http://jabber.org/protocol/pubsub#last-published",
+    "http://jabber.org/protocol/pubsub#multi-items",
+    "http://jabber.org/protocol/pubsub#retract-items",
+    "http://jabber.org/protocol/pubsub#subscribe",
+    "http://jabber.org/protocol/pubsub#purge-nodes",
+    "http://jabber.org/protocol/mood",
+    "http://jabber.org/protocol/mood+notify",
+    "http://jabber.org/protocol/tune",
+    "http://jabber.org/protocol/tune+notify",
+    "http://jabber.org/protocol/activity",
+    "http://jabber.org/protocol/activity+notify",
+    "http://jabber.org/protocol/geoloc",
+    "http://jabber.org/protocol/geoloc+notify",
+    "http://jabber.org/protocol/xhtml-im",
+    "http://jabber.org/protocol/rosterx",
+    "http://jabber.org/protocol/rsm",
+    "http://jabber.org/protocol/si",
+    "http://jabber.org/protocol/si/profile/file-transfer",
+    "http://jabber.org/protocol/address",
+    "http://jabber.org/protocol/offline",
+    "http://jabber.org/protocol/amp",
+    "jabber:iq:last",
+    "jabber:iq:version",
+    "jabber:iq:roster",
+    "jabber:iq:private",
+    "jabber:iq:register",
+    "jabber:iq:search",
+    "jabber:iq:time",
+    "jabber:iq:privacy",
+    "jabber:x:data",
+    "jabber:x:oob",
+    "jabber:x:conference",
+    "jabber:x:encrypted",
+    "msgoffline",
+    "vcard-temp",
+    "vcard-temp:x:update",
+    "iq",
+    "urn:xmpp:time",
+    "urn:xmpp:ping",
+    "urn:xmpp:receipts",
+    "urn:xmpp:chat-markers:0",
+    "urn:xmpp:message-correct:0",
+    "urn:xmpp:sid:0",
+    "urn:xmpp:carbons:2",
+    "urn:xmpp:csi:0",
+    "urn:xmpp:sm:3",
+    "urn:xmpp:mam:2",
+    "urn:xmpp:mam:2#extended",
+    "urn:xmpp:blocking",
+    "urn:xmpp:push:0",
+    "urn:xmpp:http:upload:0",
+    "urn:xmpp:extdisco:2",
+    "urn:xmpp:extdisco:1",
+    "urn:xmpp:bob",
+    "urn:xmpp:eme:0",
+    "urn:xmpp:hints",
+    "urn:xmpp:idle:1",
+    "urn:xmpp:attention:0",
+    "urn:xmpp:spoiler:0",
+    "urn:xmpp:styling:0",
+    "urn:xmpp:reactions:0",
+    "urn:xmpp:reply:0",
+    "urn:xmpp:fallback:0",
+    "urn:xmpp:message-retract:0",
+    "urn:xmpp:message-retract:1",
+    "urn:xmpp:message-moderate:0",
+    "urn:xmpp:message-moderate:1",
+    "urn:xmpp:occupant-id:0",
+    "urn:xmpp:sfs:0",
+    "urn:xmpp:sce:1",
+    "urn:xmpp:sims:1",
+    "urn:xmpp:hashes:2",
+    "urn:xmpp:hash-function-text-names:sha-1",
+    "urn:xmpp:hash-function-text-names:sha-256",
+    "urn:xmpp:hash-function-text-names:sha-512",
+    "urn:xmpp:thumbs:1",
+    "urn:xmpp:forward:0",
+    "urn:xmpp:delay",
+    "urn:xmpp:jingle:1",
+    "urn:xmpp:jingle:apps:rtp:1",
+    "urn:xmpp:jingle:apps:rtp:audio",
+    "urn:xmpp:jingle:apps:rtp:video",
+    "urn:xmpp:jingle:apps:dtls:0",
+    "urn:xmpp:jingle:apps:file-transfer:3",
+    "urn:xmpp:jingle:apps:file-transfer:4",
+    "urn:xmpp:jingle:apps:file-transfer:5",
+    "urn:xmpp:jingle:apps:grouping:0",
+    "urn:xmpp:jingle:apps:rtp:rtcp-fb:0",
+    "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
+    "urn:xmpp:jingle:apps:rtp:ssma:0",
+    "urn:xmpp:jingle:transports:ice-udp:1",
+    "urn:xmpp:jingle:transports:ice:0",
+    "urn:xmpp:jingle:transports:raw-udp:1",
+    "urn:xmpp:jingle:transports:s5b:1",
+    "urn:xmpp:jingle:transports:ibb:1",
+    "urn:xmpp:jingle:transports:dtls-sctp:1",
+    "urn:xmpp:jingle:transports:webrtc-datachannel:1",
+    "urn:xmpp:jingle:jet:0",
+    "urn:xmpp:jingle:jet-omemo:0",
+    "urn:xmpp:jingle-message:0",
+    "urn:xmpp:call-invites:0",
+    "urn:xmpp:avatar:metadata",
+    "urn:xmpp:avatar:metadata+notify",
+    "urn:xmpp:avatar:data",
+    "urn:xmpp:pep-vcard-conversion:0",
+    "urn:xmpp:bookmarks:1",
+    "urn:xmpp:bookmarks:1+notify",
+    "urn:xmpp:bookmarks:1#compat",
+    "urn:xmpp:bookmarks-conversion:0",
+    "storage:bookmarks+notify",
+    "urn:xmpp:mds:displayed:0",
+    "urn:xmpp:mds:displayed:0+notify",
+    "urn:xmpp:omemo:2",
+    "urn:xmpp:omemo:2:devices+notify",
+    "eu.siacs.conversations.axolotl.devicelist+notify",
+    "eu.siacs.conversations.axolotl",
+    "urn:xmpp:openpgp:0",
+    "urn:xmpp:ox:0",
+    "urn:xmpp:caps",
+    "urn:xmpp:features:rosterver",
+    "urn:xmpp:jid\\20escaping",
+    "urn:xmpp:captcha",
+    "urn:xmpp:media-element",
+    "urn:xmpp:reference:0",
+    "urn:xmpp:privacylabel",
+    "urn:xmpp:rtt:0",
+    "urn:xmpp:vcard4",
+    "urn:ietf:params:xml:ns:vcard-4.0",
+    "urn:ietf:params:xml:ns:xmpp-session",
+    "muc_public",
+    "muc_persistent",
+    "muc_open",
+    "muc_membersonly",
+    "muc_hidden",
+    "muc_moderated",
+    "muc_unmoderated",
+    "muc_nonanonymous",
+    "muc_semianonymous",
+    "muc_passwordprotected",
+    "muc_unsecured",
+    "muc_temporary",
+    "http://jabber.org/protocol/muc#self-ping-optimization",
+    "http://jabber.org/protocol/muc#stable_id",
+    "http://jabber.org/protocol/muc#register",
+    "http://jabber.org/protocol/muc#roomconfig",
+    "http://jabber.org/protocol/pubsub#owner",
+    "urn:xmpp:sasl:2",
+    "urn:xmpp:bind:0",
+    "urn:xmpp:fast:0",
+]
 OMEMO_TEXT = (
     "I sent you an OMEMO encrypted message but your client doesn\u2019t seem to support that. Find more information on"
     " https://conversations.im/omemo"
@@ -55,18 +322,33 @@ class Generator:
         self.nick = pick(NAMES).capitalize()
         self.stanza_ids = pick(("base64", "decimal", "uuid"))
         self.contacts = [self.contact() for _ in range(30)]
-        self.rooms = [f"{pick(('team', 'garden', 'band', 'devel', 'lobby'))}{index}@{pick(('conference', 'muc', 'rooms', 'chat'))}.{self.domain}" for index in range(4)]
+        self.rooms = [
+            f"{pick(('team', 'garden', 'band', 'devel', 'lobby'))}{index}@{pick(('conference', 'muc', 'rooms', 'chat'))}.{self.domain}"
+            for index in range(4)
+        ]
         self.languages = phrases()
 
     # parts
 
     def local(self) -> str:
         name, family = self.random.choice(NAMES), self.random.choice(FAMILIES)
-        return self.random.choice((name, f"{name}.{family}", f"{name}{self.random.randrange(100)}", f"{name[0]}{family}"))
+        return self.random.choice(
+            (name, f"{name}.{family}", f"{name}{self.random.randrange(100)}", f"{name[0]}{family}")
+        )
 
     def resource(self) -> str:
         kind = self.random.randrange(12)
-        prefix = ("Conversations.", "Conversations.", "Conversations.", "gajim.", "dino.", "Monal-iOS.", "profanity.", "Cheogram.", "kaidan.")
+        prefix = (
+            "Conversations.",
+            "Conversations.",
+            "Conversations.",
+            "gajim.",
+            "dino.",
+            "Monal-iOS.",
+            "profanity.",
+            "Cheogram.",
+            "kaidan.",
+        )
         if kind < len(prefix):
             return prefix[kind] + self.url64(self.random.choice((3, 6)))
         if kind == 9:
@@ -75,7 +357,9 @@ class Generator:
 
     def contact(self) -> Contact:
         domain = self.domain if self.random.random() < 0.4 else self.random.choice(SERVERS)
-        style = self.random.choice(("conversations", "conversations", "conversations", "dino", "gajim", "monal", "pidgin"))
+        style = self.random.choice(
+            ("conversations", "conversations", "conversations", "dino", "gajim", "monal", "pidgin")
+        )
         name = self.random.choice(NAMES).capitalize()
         if self.random.random() < 0.5:
             name += f" {self.random.choice(FAMILIES).capitalize()}"
@@ -128,7 +412,9 @@ class Generator:
         first, second = self.random.choice(sentences), self.random.choice(sentences)
         if self.random.random() < 0.5 and " " in first and " " in second:
             words, others = first.split(), second.split()
-            first = " ".join(words[: self.random.randrange(1, len(words) + 1)] + others[self.random.randrange(len(others)) :])
+            first = " ".join(
+                words[: self.random.randrange(1, len(words) + 1)] + others[self.random.randrange(len(others)) :]
+            )
         if self.random.random() < 0.3:
             first += self.random.choice((" ", "\n")) + second
         return first
@@ -217,7 +503,11 @@ class Generator:
         return head + self.maybe(0.2, f" xml:lang='{self.random.choice(('en', 'de', 'fr'))}'") + ">"
 
     def archive_id(self, inbound: bool, by: str | None = None) -> str:
-        return f"<stanza-id xmlns='urn:xmpp:sid:0' id={quoteattr(self.sid())} by={quoteattr(by or self.bare)}/>" if inbound else ""
+        return (
+            f"<stanza-id xmlns='urn:xmpp:sid:0' id={quoteattr(self.sid())} by={quoteattr(by or self.bare)}/>"
+            if inbound
+            else ""
+        )
 
     def way(self) -> tuple[Contact, bool, str, str]:
         contact, inbound = self.random.choice(self.contacts), self.random.random() < 0.6
@@ -252,9 +542,14 @@ class Generator:
         contact = self.random.choice(self.contacts)
         id_ = self.id(contact.style if inbound else self.style)
         if not inbound:
-            return "c2s", f"<message to='{room}' id={quoteattr(id_)} type='groupchat'>{self.content(self.style, id_, True)}</message>"
+            return (
+                "c2s",
+                f"<message to='{room}' id={quoteattr(id_)} type='groupchat'>{self.content(self.style, id_, True)}</message>",
+            )
         nick = contact.name.split()[0]
-        head = f"<message from={quoteattr(f'{room}/{nick}')} to={quoteattr(self.me)} id={quoteattr(id_)} type='groupchat'"
+        head = (
+            f"<message from={quoteattr(f'{room}/{nick}')} to={quoteattr(self.me)} id={quoteattr(id_)} type='groupchat'"
+        )
         xml = head + self.maybe(0.15, " xml:lang='en'") + ">" + self.content(contact.style, id_, True)
         occupant = f"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='{self.b64(32) if self.random.random() < 0.5 else self.hex(32)}'/>"
         tail = [occupant, self.archive_id(True, room)]
@@ -266,40 +561,69 @@ class Generator:
     def receipt(self) -> tuple[str, str]:
         contact, inbound, style, id_ = self.way()
         xml = self.envelope(contact, inbound, id_, "chat" if self.random.random() < 0.8 else "")
-        xml += f"<received xmlns='urn:xmpp:receipts' id={quoteattr(self.id(style))}/>" + self.maybe(0.5, "<store xmlns='urn:xmpp:hints'/>")
+        xml += f"<received xmlns='urn:xmpp:receipts' id={quoteattr(self.id(style))}/>" + self.maybe(
+            0.5, "<store xmlns='urn:xmpp:hints'/>"
+        )
         return "s2c" if inbound else "c2s", xml + self.maybe(0.3, self.archive_id(inbound)) + "</message>"
 
     def marker(self) -> tuple[str, str]:
         contact, inbound, style, id_ = self.way()
         kind = self.random.choice(("displayed", "displayed", "displayed", "received", "acknowledged"))
-        xml = self.envelope(contact, inbound, id_) + f"<{kind} xmlns='urn:xmpp:chat-markers:0' id={quoteattr(self.id(style))}/>"
-        return "s2c" if inbound else "c2s", xml + self.maybe(0.8, "<store xmlns='urn:xmpp:hints'/>") + self.archive_id(inbound) + "</message>"
+        xml = (
+            self.envelope(contact, inbound, id_)
+            + f"<{kind} xmlns='urn:xmpp:chat-markers:0' id={quoteattr(self.id(style))}/>"
+        )
+        return "s2c" if inbound else "c2s", xml + self.maybe(0.8, "<store xmlns='urn:xmpp:hints'/>") + self.archive_id(
+            inbound
+        ) + "</message>"
 
     def chat_state(self) -> tuple[str, str]:
         contact, inbound, _, id_ = self.way()
         state = self.random.choice(("composing", "composing", "paused", "active", "inactive", "gone"))
         xml = self.envelope(contact, inbound, id_ if self.random.random() < 0.5 else None)
-        xml += f"<{state} xmlns='http://jabber.org/protocol/chatstates'/>" + self.maybe(0.7, "<no-store xmlns='urn:xmpp:hints'/>")
-        return "s2c" if inbound else "c2s", xml + self.maybe(0.1, "<no-permanent-store xmlns='urn:xmpp:hints'/>") + "</message>"
+        xml += f"<{state} xmlns='http://jabber.org/protocol/chatstates'/>" + self.maybe(
+            0.7, "<no-store xmlns='urn:xmpp:hints'/>"
+        )
+        return "s2c" if inbound else "c2s", xml + self.maybe(
+            0.1, "<no-permanent-store xmlns='urn:xmpp:hints'/>"
+        ) + "</message>"
 
     def omemo(self) -> tuple[str, str]:
-        contact, inbound, style, id_ = self.way()
-        ns = self.random.choice(("eu.siacs.conversations.axolotl", "eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2"))
-        keys = [(self.random.randrange(1, 1 << 31), self.b64(self.random.choice((60, 60, 180)))) for _ in range(self.random.randrange(1, 5))]
+        contact, inbound, _, id_ = self.way()
+        ns = self.random.choice(
+            ("eu.siacs.conversations.axolotl", "eu.siacs.conversations.axolotl", "urn:xmpp:omemo:2")
+        )
+        keys = [
+            (self.random.randrange(1, 1 << 31), self.b64(self.random.choice((60, 60, 180))))
+            for _ in range(self.random.randrange(1, 5))
+        ]
         sender = self.random.randrange(1, 1 << 31)
         if ns == "urn:xmpp:omemo:2":
-            rows = "".join(f"<key rid='{rid}'{self.maybe(0.1, ' kex=' + chr(39) + 'true' + chr(39))}>{data}</key>" for rid, data in keys)
+            rows = "".join(
+                f"<key rid='{rid}'{self.maybe(0.1, ' kex=' + chr(39) + 'true' + chr(39))}>{data}</key>"
+                for rid, data in keys
+            )
             header = f"<header sid='{sender}'><keys jid={quoteattr(contact.jid)}>{rows}</keys></header>"
         else:
-            rows = "".join(f"<key rid='{rid}'{self.maybe(0.1, ' prekey=' + chr(39) + 'true' + chr(39))}>{data}</key>" for rid, data in keys)
+            rows = "".join(
+                f"<key rid='{rid}'{self.maybe(0.1, ' prekey=' + chr(39) + 'true' + chr(39))}>{data}</key>"
+                for rid, data in keys
+            )
             header = f"<header sid='{sender}'>{rows}<iv>{self.b64(12)}</iv></header>"
         payload = self.maybe(0.95, f"<payload>{self.b64(self.random.randrange(8, 160))}</payload>")
         xml = self.envelope(contact, inbound, id_) + f"<encrypted xmlns='{ns}'>{header}{payload}</encrypted>"
         origin = f"<origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
-        rest = ["<request xmlns='urn:xmpp:receipts'/>", "<markable xmlns='urn:xmpp:chat-markers:0'/>", origin, "<store xmlns='urn:xmpp:hints'/>"]
+        rest = [
+            "<request xmlns='urn:xmpp:receipts'/>",
+            "<markable xmlns='urn:xmpp:chat-markers:0'/>",
+            origin,
+            "<store xmlns='urn:xmpp:hints'/>",
+        ]
         named = ns if ns != "urn:xmpp:omemo:2" else "urn:xmpp:omemo:2"
         xml += "".join(rest if self.random.random() < 0.5 else [rest[2], rest[0], rest[1], rest[3]])
-        xml += f"<encryption xmlns='urn:xmpp:eme:0' namespace='{named}' name='OMEMO'/>" + self.maybe(0.8, f"<body>{OMEMO_TEXT}</body>")
+        xml += f"<encryption xmlns='urn:xmpp:eme:0' namespace='{named}' name='OMEMO'/>" + self.maybe(
+            0.8, f"<body>{OMEMO_TEXT}</body>"
+        )
         return "s2c" if inbound else "c2s", xml + self.archive_id(inbound) + "</message>"
 
     def presence_content(self, contact: Contact) -> str:
@@ -308,7 +632,9 @@ class Generator:
         xml += self.maybe(0.4, f"<priority>{self.random.choice((0, 1, 5, 10, 50, 127, -1))}</priority>")
         xml += f"<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node={quoteattr(contact.caps[0])} ver='{contact.caps[1]}'/>"
         xml += self.maybe(0.25, f"<idle xmlns='urn:xmpp:idle:1' since='{self.stamp().split('.')[0].rstrip('Z')}Z'/>")
-        return xml + self.maybe(0.7, f"<x xmlns='vcard-temp:x:update'><photo>{self.maybe(0.9, self.hex(20))}</photo></x>")
+        return xml + self.maybe(
+            0.7, f"<x xmlns='vcard-temp:x:update'><photo>{self.maybe(0.9, self.hex(20))}</photo></x>"
+        )
 
     def presence(self) -> tuple[str, str]:
         contact = self.random.choice(self.contacts)
@@ -318,7 +644,9 @@ class Generator:
         if self.random.random() < 0.25:
             return "s2c", head + " type='unavailable'/>"
         head += self.maybe(0.3, f" id={quoteattr(self.id(contact.style))}") + self.maybe(0.4, " xml:lang='en'") + ">"
-        late = self.maybe(0.15, f"<delay xmlns='urn:xmpp:delay' from={quoteattr(contact.full)} stamp='{self.stamp()}'/>")
+        late = self.maybe(
+            0.15, f"<delay xmlns='urn:xmpp:delay' from={quoteattr(contact.full)} stamp='{self.stamp()}'/>"
+        )
         return "s2c", head + self.presence_content(contact) + late + "</presence>"
 
     def muc_presence(self) -> tuple[str, str]:
@@ -327,9 +655,17 @@ class Generator:
         jid = self.maybe(0.5, f" jid={quoteattr(contact.full)}")
         affiliation = self.random.choice(("member", "member", "none", "none", "owner", "admin"))
         gone = self.random.random() < 0.2
-        role = "none" if gone else self.random.choice(("participant", "participant", "participant", "moderator", "visitor"))
+        role = (
+            "none"
+            if gone
+            else self.random.choice(("participant", "participant", "participant", "moderator", "visitor"))
+        )
         item = f"<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='{affiliation}'{jid} role='{role}'/>"
-        item += self.maybe(0.05, "<status code='100'/><status code='110'/>") + self.maybe(0.05, "<status code='110'/>") + "</x>"
+        item += (
+            self.maybe(0.05, "<status code='100'/><status code='110'/>")
+            + self.maybe(0.05, "<status code='110'/>")
+            + "</x>"
+        )
         occupant = f"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='{self.b64(32) if self.random.random() < 0.5 else self.hex(32)}'/>"
         if gone:
             return "s2c", head + " type='unavailable'>" + item + self.maybe(0.8, occupant) + "</presence>"
@@ -341,9 +677,17 @@ class Generator:
 
     def reaction(self) -> tuple[str, str]:
         contact, inbound, style, id_ = self.way()
-        marks = "".join(f"<reaction>{mark}</reaction>" for mark in self.random.sample("👍❤😂😮😢🙏🎉🔥", self.random.choice((1, 1, 1, 2))))
-        xml = self.envelope(contact, inbound, id_) + f"<reactions xmlns='urn:xmpp:reactions:0' id={quoteattr(self.id(style))}>{marks}</reactions>"
-        return "s2c" if inbound else "c2s", xml + "<store xmlns='urn:xmpp:hints'/>" + self.archive_id(inbound) + "</message>"
+        marks = "".join(
+            f"<reaction>{mark}</reaction>"
+            for mark in self.random.sample("👍❤😂😮😢🙏🎉🔥", self.random.choice((1, 1, 1, 2)))
+        )
+        xml = (
+            self.envelope(contact, inbound, id_)
+            + f"<reactions xmlns='urn:xmpp:reactions:0' id={quoteattr(self.id(style))}>{marks}</reactions>"
+        )
+        return "s2c" if inbound else "c2s", xml + "<store xmlns='urn:xmpp:hints'/>" + self.archive_id(
+            inbound
+        ) + "</message>"
 
     def correction(self) -> tuple[str, str]:
         contact, inbound, style, id_ = self.way()
@@ -352,7 +696,9 @@ class Generator:
             xml = f"<retract xmlns='urn:xmpp:message-retract:1' id={other}/><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/><body>{escape(self.text())}</body><store xmlns='urn:xmpp:hints'/>"
         else:
             xml = f"<body>{escape(self.text())}</body><replace xmlns='urn:xmpp:message-correct:0' id={other}/><origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
-        return "s2c" if inbound else "c2s", self.envelope(contact, inbound, id_) + xml + self.archive_id(inbound) + "</message>"
+        return "s2c" if inbound else "c2s", self.envelope(contact, inbound, id_) + xml + self.archive_id(
+            inbound
+        ) + "</message>"
 
     def file(self) -> tuple[str, str]:
         contact, inbound, _, id_ = self.way()
@@ -360,7 +706,9 @@ class Generator:
         url = f"https://upload.{self.domain}{self.random.choice(('', ':5281', ':5443'))}/{path}/{self.url64(9)}.{self.random.choice(('jpg', 'png', 'mp4', 'm4a', 'pdf'))}"
         xml = f"<body>{url}</body><x xmlns='jabber:x:oob'><url>{url}</url></x><origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
         xml += "<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
-        return "s2c" if inbound else "c2s", self.envelope(contact, inbound, id_) + xml + self.archive_id(inbound) + "</message>"
+        return "s2c" if inbound else "c2s", self.envelope(contact, inbound, id_) + xml + self.archive_id(
+            inbound
+        ) + "</message>"
 
     def inside(self, make: Callable[[], tuple[str, str]]) -> str:
         direction, xml = make()
@@ -376,7 +724,9 @@ class Generator:
         return "s2c", f"{xml}<forwarded xmlns='urn:xmpp:forward:0'>{self.inside(make)}</forwarded></{kind}></message>"
 
     def archived(self) -> tuple[str, str]:
-        make = self.random.choice((self.chat, self.chat, self.chat, self.marker, self.omemo, self.receipt, self.muc, self.reaction))
+        make = self.random.choice(
+            (self.chat, self.chat, self.chat, self.marker, self.omemo, self.receipt, self.muc, self.reaction)
+        )
         xml = f"<message{self.maybe(0.5, f' from={quoteattr(self.bare)}')} to={quoteattr(self.me)}>"
         xml += f"<result xmlns='urn:xmpp:mam:2' queryid={quoteattr(self.id())} id={quoteattr(self.sid())}><forwarded xmlns='urn:xmpp:forward:0'>"
         delay = f"<delay xmlns='urn:xmpp:delay' stamp='{self.stamp()}'/>"
@@ -385,19 +735,47 @@ class Generator:
     def roster(self) -> tuple[str, str]:
         items = ""
         for contact in self.contacts:
-            group = self.maybe(0.5, f"<group>{self.random.choice(('Friends', 'Family', 'Work', 'Freunde', 'Familie', 'Amis'))}</group>")
+            group = self.maybe(
+                0.5, f"<group>{self.random.choice(('Friends', 'Family', 'Work', 'Freunde', 'Familie', 'Amis'))}</group>"
+            )
             name = self.maybe(0.8, f" name={quoteattr(contact.name)}")
             subscription = self.random.choice(("both", "both", "both", "both", "to", "from", "none"))
-            items += f"<item jid={quoteattr(contact.jid)}{name} subscription='{subscription}'" + (f">{group}</item>" if group else "/>")
+            items += f"<item jid={quoteattr(contact.jid)}{name} subscription='{subscription}'" + (
+                f">{group}</item>" if group else "/>"
+            )
         head = f"<iq to={quoteattr(self.me)} id={quoteattr(self.id())} type='result'>"
         return "s2c", f"{head}<query xmlns='jabber:iq:roster' ver='{self.b64(9)}'>{items}</query></iq>"
 
     def disco(self) -> tuple[str, str]:
         contact = self.random.choice(self.contacts)
-        features = "".join(f"<feature var={quoteattr(name)}/>" for name in sorted(self.random.sample(FEATURES, self.random.randrange(8, 45))))
-        category, type_ = self.random.choice((("client", "phone"), ("client", "pc"), ("client", "web"), ("server", "im"), ("conference", "text"), ("store", "file"), ("pubsub", "pep"), ("account", "registered"), ("proxy", "bytestreams")))
-        name = self.maybe(0.8, f" name='{self.random.choice(('Conversations', 'Gajim', 'Dino', 'Monal', 'Prosody', 'ejabberd', 'Movim', 'Cheogram', 'Kaidan', 'Profanity'))}'")
+        features = "".join(
+            f"<feature var={quoteattr(name)}/>"
+            for name in sorted(self.random.sample(FEATURES, self.random.randrange(8, 45)))
+        )
+        category, type_ = self.random.choice(
+            (
+                ("client", "phone"),
+                ("client", "pc"),
+                ("client", "web"),
+                ("server", "im"),
+                ("conference", "text"),
+                ("store", "file"),
+                ("pubsub", "pep"),
+                ("account", "registered"),
+                ("proxy", "bytestreams"),
+            )
+        )
+        name = self.maybe(
+            0.8,
+            f" name='{self.random.choice(('Conversations', 'Gajim', 'Dino', 'Monal', 'Prosody', 'ejabberd', 'Movim', 'Cheogram', 'Kaidan', 'Profanity'))}'",
+        )
         head = f"<iq from={quoteattr(contact.full)} to={quoteattr(self.me)} id={quoteattr(self.id())} type='result'>"
         node = self.maybe(0.6, f" node={quoteattr(f'{contact.caps[0]}#{contact.caps[1]}')}")
-        form = self.maybe(0.2, "<x xmlns='jabber:x:data' type='result'><field type='hidden' var='FORM_TYPE'><value>http://jabber.org/network/serverinfo</value></field><field type='list-multi' var='abuse-addresses'><value>mailto:abuse@example.com</value></field></x>")
-        return "s2c", f"{head}<query xmlns='http://jabber.org/protocol/disco#info'{node}><identity category='{category}'{name} type='{type_}'/>{features}{form}</query></iq>"
+        form = self.maybe(
+            0.2,
+            "<x xmlns='jabber:x:data' type='result'><field type='hidden' var='FORM_TYPE'><value>http://jabber.org/network/serverinfo</value></field><field type='list-multi' var='abuse-addresses'><value>mailto:abuse@example.com</value></field></x>",
+        )
+        return (
+            "s2c",
+            f"{head}<query xmlns='http://jabber.org/protocol/disco#info'{node}><identity category='{category}'{name} type='{type_}'/>{features}{form}</query></iq>",
+        )

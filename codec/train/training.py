@@ -12,10 +12,11 @@ from typing import Any
 
 import zstandard
 
+from codec.binary_address import MAX_RESOURCES
 from codec.binary_cbor import Tree, array, encode, read_tree, texts
-from codec.binary_dictionary import COMPRESS_FROM_BYTES, Dictionary, Tables
-from codec.binary_form import PayloadForm
-from codec.binary_head import MAX_RESOURCES, Session
+from codec.binary_dictionary import Dictionary, Tables
+from codec.binary_form import COMPRESS_FROM_BYTES, PayloadForm
+from codec.binary_head import Session
 from codec.binary_nodes import Encoder, children_of
 from codec.binary_plan import MAX_TREE_DEPTH
 from codec.binary_writer import BinaryWriter
@@ -29,13 +30,16 @@ MIN_SESSIONS = 3
 """What fewer sessions hold is somebody's own and stays out."""
 
 MAX_VALUES = 1_200
+MIN_SPEECH_SPACES, SPEECH_SHARE = 2, 0.002
+"""Texts of three words and more are what people say, and belong into zstd's dictionary, unless they come all the time."""
+
 MAX_CHUNKS = 1_100
 MAX_RUN = 8
 MAX_CHUNK_BYTES = 200
 MAX_HEADS = 256
 DICTIONARY_BYTES = 65_536
 ENTROPY_FROM_BYTES = 4_096
-ROUNDS = 4
+ROUNDS = 9
 
 
 @dataclass
@@ -121,13 +125,21 @@ def _ranked(counter: Counter[Any]) -> list[Any]:
     return [item for item, _ in sorted(counter.items(), key=lambda pair: (-pair[1], str(pair[0])))]
 
 
-def tables_of(found: Found, private: frozenset[str]) -> dict[str, Any]:
+def tables_of(found: Found, private: frozenset[str], letters: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the tables but for chunks and heads; no value with a word of `private` in it is taken."""
     namespaces, tags, attributes = _ranked(found.namespaces), _ranked(found.tags), _ranked(found.attributes)
-    shapes = [shape for shape in _ranked(found.shapes) if all(":" not in name or name == "xml:lang" for name in shape[2])]
+    shapes = [
+        shape for shape in _ranked(found.shapes) if all(":" not in name or name == "xml:lang" for name in shape[2])
+    ]
     worth: Counter[str] = Counter()
+    total = sum(found.tags.values())
     for value, count in found.values.items():
-        if len(found.sessions[value]) >= MIN_SESSIONS and 0 < len(value) <= 160 and not _is_private(value, private):
+        is_speech = value.count(" ") >= MIN_SPEECH_SPACES and count < total * SPEECH_SHARE
+        if (
+            len(found.sessions[value]) >= MIN_SESSIONS
+            and 0 < len(value) <= 160
+            and not (is_speech or _is_private(value, private))
+        ):
             worth[value] = count * (len(value.encode()) + 1)
     values = _ranked(Counter({value: found.values[value] for value in _ranked(worth)[:MAX_VALUES]}))
     often = Counter(
@@ -146,6 +158,7 @@ def tables_of(found: Found, private: frozenset[str]) -> dict[str, Any]:
         "values": values,
         "chunks": [],
         "heads": [],
+        "letters": letters,
         "resources": [*_ranked(often)[: MAX_RESOURCES - 1], ""],
     }
 
@@ -211,6 +224,7 @@ def choose_chunks(samples: list[Sample], tables: dict[str, Any]) -> list[bytes]:
         if count >= MIN_SESSIONS and 3 <= size <= MAX_CHUNK_BYTES and not _is_spelt(run):
             worth[run] = count * size
     runs = _ranked(worth)[: MAX_CHUNKS * 6]
+    singles = [run for run in _ranked(worth) if len(run) == 1][: MAX_CHUNKS * 2]
     for round_ in range(ROUNDS):
         chunks = _numbered(runs, tables)
         counting = _Observer(_dictionary({**tables, "chunks": [chunk.hex() for chunk in chunks]}))
@@ -224,9 +238,13 @@ def choose_chunks(samples: list[Sample], tables: dict[str, Any]) -> list[bytes]:
                 if counting.used[index] >= MIN_SESSIONS or (counting.used[index] + nested[index] > MIN_SESSIONS)
             }
         )
-        kept = _ranked(gain)[: MAX_CHUNKS * max(1, ROUNDS - 1 - round_)]
+        # A run that is worth nothing beside a longer one may be needed when that is gone: so few go at a time, and single
+        # elements come back.
+        kept = _ranked(gain)[: max(MAX_CHUNKS, len(runs) * 2 // 3)]
         usage = {run: counting.used[index] + nested[index] for index, run in enumerate(runs)}
-        runs = sorted(kept, key=lambda run: (-usage[run], run))
+        kept.sort(key=lambda run: (-usage[run], run))
+        known = set(kept)
+        runs = kept + ([run for run in singles if run not in known] if round_ < ROUNDS - 2 else [])
     return _numbered(runs, tables)
 
 
@@ -301,9 +319,28 @@ def heads_of(samples: list[Sample], tables: dict[str, Any]) -> list[int]:
     return _ranked(counts)[:MAX_HEADS]
 
 
-def train(samples: list[Sample], private: frozenset[str] = frozenset()) -> tuple[bytes, bytes]:
-    """Return the two files of a dictionary."""
-    tables = tables_of(survey(samples), private)
+def add_names(lines: Iterable[str], found: Found) -> None:
+    """Count names that no sample need have: a namespace a line, its elements with their attributes behind it, as name@one@two."""
+    for line in lines:
+        ns, *elements = line.split(" ")
+        for element in elements:
+            name, *attributes = element.split("@")
+            found.namespaces[ns] += 1
+            found.tags[ns, name] += 1
+            found.shapes[ns, name, tuple(attributes)] += 1
+            found.attributes.update(attributes)
+
+
+def train(
+    samples: list[Sample],
+    private: frozenset[str] = frozenset(),
+    letters: list[dict[str, Any]] | None = None,
+    names: Iterable[str] = (),
+) -> tuple[bytes, bytes]:
+    """Return the two files of a dictionary; `letters` are the letter tables to take into it, `names` as for `add_names`."""
+    found = survey(samples)
+    add_names(names, found)
+    tables = tables_of(found, private, letters or [])
     tables["chunks"] = [chunk.hex() for chunk in choose_chunks(samples, tables)]
     tables["heads"] = heads_of(samples, tables)
     encoder = Encoder(_dictionary(tables))
@@ -327,7 +364,7 @@ def zstd_dictionary(blocks: list[bytes]) -> bytes:
     which knows little, has better statistics of those.
     """
     large, small = (
-        zstandard.train_dictionary(size, blocks, k=200, d=8, level=3).as_bytes()
+        zstandard.train_dictionary(size, list[bytes | bytearray | memoryview](blocks), k=200, d=8, level=3).as_bytes()
         for size in (DICTIONARY_BYTES, ENTROPY_FROM_BYTES)
     )
     head = small[: small.index(_REPEATS) + len(_REPEATS)]
