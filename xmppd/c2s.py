@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from codec.binary_writer import BinaryWriter
 from codec.element import Element
 from codec.events import BadStanza, Event, StreamOpened
 from codec.jid import JID, InvalidJID, prepare_domainpart, prepare_resourcepart
@@ -23,6 +24,7 @@ from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS
 from storage.interface import Commit
 from xmppd import hooks, sessions
+from xmppd.binary_wire import ALPN_BINARY, UNKNOWN_DICTIONARY, UPGRADE, BinaryWire
 from xmppd.dispatch import answer_before_login
 from xmppd.eager import run_eagerly
 from xmppd.errors import StanzaError, StreamError, error_reply
@@ -51,6 +53,7 @@ class Service:
 
     Attributes:
         realms: what logins need, by domain.
+        binary: the binary form, None where it is not offered.
         parsers: shared by all readers.
         remind: has `remind()` of a stream called within a second or so.
     """
@@ -63,6 +66,7 @@ class Service:
     before_login: ReaderLimits
     remind: Callable[["ClientStream"], None]
     log: Any
+    binary: BinaryWire | None = None
     parsers: ParserPool = field(default_factory=lambda: ParserPool(USUAL_HEADERS["jabber:client"]))
 
 
@@ -114,6 +118,8 @@ class ClientStream(Stream):
 
     def opened(self, header: StreamOpened) -> Waiting | None:
         """Answer the client's header with ours and the features (RFC 6120 §4.3, §4.7)."""
+        if self.service.binary is not None and isinstance(self.writer, BinaryWriter):
+            self.service.binary.opened(self.reader, self.writer)
         host = self._find_host(header.to)
         if host is not None and self.host is None:
             self.host = host
@@ -145,7 +151,7 @@ class ClientStream(Stream):
         assert host is not None
         is_secure, is_authenticated = self.is_secure, self.jid is not None
         mechanisms: tuple[str, ...] = ()
-        if not is_authenticated and (is_secure or not host.config.c2s.require_tls):
+        if not is_authenticated and self._may_log_in(host):
             self.login = Login(host, self._offer(host))
             mechanisms = self.login.offer.names
         point = (is_secure, is_authenticated, self.resource is not None, mechanisms, type(self.writer))
@@ -153,6 +159,9 @@ class ClientStream(Stream):
         if features is None:
             features = host.stream_features[point] = self.writer.features(self._features(host))
         self.write(features)
+
+    def _may_log_in(self, host: Host) -> bool:
+        return self.is_secure or not host.config.c2s.require_tls
 
     def _features(self, host: Host) -> list[Element]:
         features: list[Element] = []
@@ -162,9 +171,11 @@ class ClientStream(Stream):
                 features.append(Element(f"{TLS_NS} starttls", {}, required))
             if self.login is not None:
                 features.extend(mechanisms_feature(self.login.offer))
+                if self.service.binary is not None and not isinstance(self.writer, BinaryWriter):
+                    features.append(self.service.binary.feature)
         elif self.resource is None:
             features.append(Element(BIND, {}, ()))
-        if self.is_secure or not host.config.c2s.require_tls:
+        if self._may_log_in(host):
             host.signal(hooks.stream_features, hooks.FeaturesEvent(self, features, self.jid is not None))
         return features
 
@@ -273,6 +284,7 @@ class ClientStream(Stream):
             self._answer(iq, error)
             return
         self.send(iq.reply(Element(BIND, {}, (Element(f"{BIND_NS} jid", {}, (resource.jid,)),))))
+        self.told(resource.jid)
 
     async def bind(self, host: Host, jid: JID, resourcepart: str) -> Resource:
         """Bind a resource to this stream. Once it is bound, what is sent to it comes here: there is no waiting after that.
@@ -297,12 +309,21 @@ class ClientStream(Stream):
 
     def _nonza(self, element: Element) -> Waiting | None:
         tag = element.tag
+        binary = self.service.binary
+        if binary is not None and tag == UNKNOWN_DICTIONARY:
+            self.write(binary.retry(self.writer))
+            return None
         if self.host is None:
             raise StreamError("not-authorized")
         if self.jid is None:
             self._check_exchange(tag)
         if tag == f"{TLS_NS} starttls":
             return self._start_tls()
+        if tag == UPGRADE and binary is not None:
+            if self.jid is not None or not self._may_log_in(self.host) or isinstance(self.writer, BinaryWriter):
+                raise StreamError("policy-violation", "The form of a stream changes before login, inside TLS.")
+            binary.upgrade(self, element, self.service.before_login)
+            return None
         if tag in (AUTH, RESPONSE, ABORT):
             if self.jid is not None or self.login is None:
                 raise StreamError("policy-violation", "This stream takes no login now.")
@@ -331,7 +352,11 @@ class ClientStream(Stream):
         self.restart()
 
     def secured(self) -> None:
-        """The TLS handshake is complete."""
+        """The TLS handshake is complete; it may have agreed on the binary form (ALPN)."""
+        binary = self.service.binary
+        if binary is not None and self.host is None and self.connection.tls.alpn == ALPN_BINARY:
+            binary.begin(self, self.service.before_login)
+            self._is_restarted = False  # nothing was read before
 
     def _logged_in(self, jid: JID) -> None:
         self.enter(jid)

@@ -150,6 +150,11 @@ class C2SConfig(Section):
         description="Which of these addresses expect a PROXY protocol header (v1 or v2) on each connection. "
         "Whoever reaches them is believed: let only the proxy reach them.",
     )
+    binary: bool = Field(True, description="Offer the binary form of the stream (docs/binary-framing.md).")
+    binary_tables: bool = Field(
+        True,
+        description="Let binary clients have tables of recent values: fewer bytes for 12 KiB a connection at most.",
+    )
     login_timeout_s: Seconds = Field(30, description="From connecting to a bound resource; then the stream is closed.")
     idle_sleep_s: Seconds = Field(5, description="A silent stream gives its parser back after this time. 0: never.")
     keepalive_s: Seconds = Field(

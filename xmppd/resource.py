@@ -43,6 +43,9 @@ class StreamLike(Protocol):
     def send_element(self, element: Element) -> None:
         """Send a direct child of the stream that is no stanza."""
 
+    def told(self, jid: JID) -> None:
+        """The client has been told its full JID."""
+
     def wake(self) -> None:
         """Have the outbox looked at, and acknowledgements added, at the end of this turn of the event loop."""
 

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Coroutine
 from typing import Any
 
+from codec.binary_dictionary import load_all
 from codec.jid import JID, InvalidJID
 from storage.interface import Backend, StorageError
 from xmppd import sessions
 from xmppd.addresses import Address
+from xmppd.binary_wire import ALPN_BINARY, BinaryWire
 from xmppd.c2s import ClientStream, Service, limits_of
 from xmppd.clock import Clock
 from xmppd.config import Config
@@ -30,7 +32,7 @@ from xmppd.router import Router
 from xmppd.sasl.offer import Realm
 from xmppd.sasl.unknown import UnknownAccounts
 from xmppd.storage_url import open_backend
-from xmppd.tls import TlsError, TlsStore
+from xmppd.tls import ALPN_XMPP_CLIENT, TlsError, TlsStore
 from xmppd.web.observe import add_pages
 from xmppd.web.server import WebServer
 
@@ -66,7 +68,10 @@ class Server:
         self.shared.spawn = self._spawn
         self.shared.end_resource = sessions.end
         self.router = Router(self.shared)
-        self.tls = TlsStore(config.tls) if config.tls.is_configured else None
+        dictionaries = load_all() if config.c2s.binary else {}
+        self.binary = BinaryWire(dictionaries, config.c2s.binary_tables) if dictionaries else None
+        alpn = (ALPN_BINARY, ALPN_XMPP_CLIENT) if self.binary is not None else (ALPN_XMPP_CLIENT,)
+        self.tls = TlsStore(config.tls, alpn) if config.tls.is_configured else None
         self._tasks: set[asyncio.Task[None]] = set()
         self._reminders: set[ClientStream] = set()
         self._listeners: list[asyncio.Server] = []
@@ -131,7 +136,15 @@ class Server:
         before, after = limits_of(self.config)
         realms = await self._realms()
         service = Service(
-            self.shared, self.router, self.tls, realms, after, before, self._reminders.add, get_logger("xmppd.c2s")
+            self.shared,
+            self.router,
+            self.tls,
+            realms,
+            after,
+            before,
+            self._reminders.add,
+            get_logger("xmppd.c2s"),
+            self.binary,
         )
         c2s = self.config.c2s
         wanted = [("c2s", address) for address in c2s.listen] + [("direct_tls", address) for address in c2s.direct_tls]

@@ -13,6 +13,7 @@ from typing import Any
 
 from codec.element import Element
 from codec.events import Event, StreamBroken, StreamClosed, StreamOpened
+from codec.jid import JID
 from codec.limits import ReaderLimits
 from codec.stanza import Stanza
 from codec.xml_parser import ParserPool
@@ -43,6 +44,7 @@ class Stream:
         "is_busy",
         "is_open",
         "reader",
+        "session",
         "writer",
     )
 
@@ -50,10 +52,11 @@ class Stream:
         self, connection: Any, limits: ReaderLimits, spawn: Spawn, pool: ParserPool, content_ns: str = "jabber:client"
     ) -> None:
         self.connection = connection
-        self.reader = XmlReader(limits, content_ns, pool)
-        self.writer = XmlWriter(content_ns)
+        self.reader: Any = XmlReader(limits, content_ns, pool)
+        self.writer: Any = XmlWriter(content_ns)
         self.is_busy = False
         self.is_open = False
+        self.session: Any = None
         self._spawn = spawn
         self._is_restarted = False
         self._backlog: Sequence[Event] = ()
@@ -187,6 +190,24 @@ class Stream:
         """Send our stream header."""
         self.is_open = True
         self.write(self.writer.header(from_=self.domain() or None, id_=id_, to=to))
+
+    def change_form(self, reader: Any, writer: Any, session: Any) -> None:
+        """Speak another form of the stream from the next byte on; what came behind the bytes already read is dropped.
+
+        Args:
+            session: what both forms' ends know of the client; `told` keeps it right.
+        """
+        self.reader.close()
+        self.reader, self.writer, self.session = reader, writer, session
+        self._is_restarted = True
+        self._backlog = ()
+        self._arrived = None
+        self.is_open = False
+
+    def told(self, jid: JID) -> None:
+        """The client has been told its full JID: a form may leave it out from here on."""
+        if self.session is not None:
+            self.session.bind(jid)
 
     def restart(self) -> None:
         """Expect a new header from the peer; whatever it sent before that is dropped (RFC 6120 §4.3.3, §5.4.3.3)."""

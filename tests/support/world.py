@@ -8,6 +8,7 @@ await romeo.expect("<iq type='result' id='p1' from='example.org' to='{romeo}'/>"
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from codec.xml_reader import XmlReader
 from storage.interface import AccountRecord
 from storage.memory import MemoryBackend
 from xmppd import sessions
+from xmppd.binary_wire import BinaryWire
 from xmppd.c2s import ClientStream, Service, limits_of
 from xmppd.clock import Clock
 from xmppd.config_sources import load_config
@@ -236,6 +238,10 @@ class World:
         for host in shared.hosts.values():
             await load(host, names)
         return cls(shared, router, clock, tasks)
+
+    def offer_binary(self, binary: BinaryWire) -> None:
+        """Have streams that begin from now on offer the binary form."""
+        self.service = replace(self.service, binary=binary)
 
     def host(self, domain: str = "example.org") -> Host:
         """Return a virtual host."""

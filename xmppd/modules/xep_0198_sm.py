@@ -189,6 +189,7 @@ class StreamManagementModule(Module, xep=198):
         answer = await self._resume(stream, stream.jid, element)
         stream.send_element(answer)
         if stream.resource is not None and answer.name == "resumed":
+            stream.told(stream.resource.jid)
             self._send_again(stream, stream.resource)
 
     @on(sasl2_authenticated, phase=Phase.COPY)

@@ -152,6 +152,8 @@ class Sasl2Module(Module, xep=388):
         identifier = event.jid if event.resource is None else event.resource.jid
         children.append(Element(f"{NS} authorization-identifier", {}, (identifier,)))
         stream.send_element(Element(f"{NS} success", {}, (*children, *event.answers)))
+        if event.resource is not None:
+            stream.told(event.resource.jid)
         if not event.is_resumed:
             stream.send_features()
         for act in event.afterwards:

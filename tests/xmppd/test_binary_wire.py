@@ -1,0 +1,184 @@
+"""A client's stream in the binary form: how it comes to speak it, and that nothing else changes."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from codec.binary_dictionary import load_all
+from codec.binary_head import Session
+from codec.binary_reader import BINARY_NS, BinaryReader
+from codec.binary_writer import BinaryWriter
+from codec.element import Element, parse_element
+from codec.events import StreamBroken, StreamClosed, StreamOpened
+from codec.jid import JID
+from codec.limits import ReaderLimits
+from codec.stanza import IQ, Message, Stanza
+from tests.support.world import FakeConnection, World
+from xmppd.binary_wire import BinaryWire
+from xmppd.c2s import ClientStream
+
+DICTIONARIES = load_all()
+NEWEST = next(iter(DICTIONARIES.values()))
+BIND = "urn:ietf:params:xml:ns:xmpp-bind bind"
+PING = Element("urn:xmpp:ping ping")
+
+
+class BinaryClient:
+    """The other end of a stream that is about to speak binary."""
+
+    def __init__(self, stream: ClientStream, connection: FakeConnection) -> None:
+        self.stream = stream
+        self.connection = connection
+        self.session = Session()
+        self.reader = BinaryReader(ReaderLimits(), self.session, DICTIONARIES)
+        self.writer = BinaryWriter(NEWEST, self.session)
+        connection.reader = self.reader  # type: ignore[assignment]
+        connection.events.clear()
+
+    async def say(self, data: bytes) -> list[Any]:
+        """Send bytes, and return what came back."""
+        self.stream.receive(data)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        events, self.connection.events = self.connection.events, []
+        return events
+
+    async def hello(self, domain: str = "example.org") -> list[Any]:
+        return await self.say(self.writer.header(from_=None, id_="", to=domain))
+
+    async def send(self, stanza: Stanza) -> list[Any]:
+        return await self.say(self.writer.stanza(stanza))
+
+    async def log_in(self, jid: JID) -> JID:
+        """Bind, SASL taken as done."""
+        await self.hello()
+        self.stream._logged_in(jid)
+        self.reader.restart()
+        await self.hello()
+        request = IQ.build(Element(BIND), type="set", id="b")
+        [answer] = [event for event in await self.send(request) if isinstance(event, IQ)]
+        found = answer.element(BIND)
+        assert found is not None
+        full = JID.parse(found.elements()[0].text)
+        self.session.bind(full)
+        return full
+
+
+@pytest.fixture
+async def world() -> World:
+    world = await World.create(["rfc_6121_message", "xep_0199_ping", "xep_0198_sm"])
+    world.offer_binary(BinaryWire(DICTIONARIES, offers_tables=True))
+    return world
+
+
+async def upgraded(world: World, request: str = "") -> BinaryClient:
+    """Return a client whose stream began in XML and has been told to proceed."""
+    stream, connection = world.stream()
+    connection.events.clear()
+    stream.receive((request or f"<upgrade xmlns='{BINARY_NS}' version='0' dict='{NEWEST.id.hex()}'/>").encode())
+    [answer] = connection.events
+    assert answer == Element(f"{BINARY_NS} proceed")
+    return BinaryClient(stream, connection)
+
+
+async def test_streams_that_may_log_in_offer_it_with_every_dictionary(world: World) -> None:
+    _, connection = world.stream()
+    features = connection.events[-1]
+    assert isinstance(features, Element)
+    binary = features.find(f"{BINARY_NS} binary")
+    assert binary is not None and binary.get("version") == "0"
+    assert [child.get("id") for child in binary.elements()] == [id_.hex() for id_ in DICTIONARIES]
+
+
+async def test_after_the_upgrade_hello_is_answered_with_hello_and_features(world: World) -> None:
+    client = await upgraded(world)
+    opened, features = await client.hello()
+    assert isinstance(opened, StreamOpened) and opened.from_ == "example.org"
+    assert features.tag == "http://etherx.jabber.org/streams features"
+    assert features.find(f"{BINARY_NS} binary") is None
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (f"<upgrade xmlns='{BINARY_NS}' version='7' dict='{NEWEST.id.hex()}'/>", "unsupported-version"),
+        (f"<upgrade xmlns='{BINARY_NS}' version='0' dict='0123456789abcdef'/>", "unknown-dictionary"),
+        (f"<upgrade xmlns='{BINARY_NS}' dict='no hex'/>", "unknown-dictionary"),
+        (f"<upgrade xmlns='{BINARY_NS}'/>", "unknown-dictionary"),
+    ],
+)
+async def test_what_we_do_not_have_is_refused_and_the_stream_goes_on_in_xml(
+    world: World, request_: str, reason: str
+) -> None:
+    stream, connection = world.stream()
+    connection.events.clear()
+    stream.receive(request_.encode())
+    assert connection.events == [Element(f"{BINARY_NS} failure", {}, (Element(f"{BINARY_NS} {reason}"),))]
+    stream._logged_in(JID.parse("romeo@example.org"))
+    connection.reader.restart()
+    stream.receive(
+        b"<stream:stream to='example.org' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+    )
+    assert isinstance(connection.events[-2], StreamOpened)
+
+
+async def test_a_binary_client_binds_and_its_requests_are_answered(world: World) -> None:
+    await world.account("romeo@example.org")
+    client = await upgraded(world)
+    full = await client.log_in(JID.parse("romeo@example.org"))
+    assert full.bare == "romeo@example.org"
+    [answer] = await client.send(IQ.build(PING, to=JID.parse("example.org"), type="get", id="p1"))
+    assert (answer.type, answer.id, answer.from_, answer.to) == ("result", "p1", "example.org", full)
+
+
+async def test_binary_and_xml_clients_chat(world: World) -> None:
+    juliet = await world.client("juliet@example.org/balcony")
+    await world.account("romeo@example.org")
+    client = await upgraded(world)
+    full = await client.log_in(JID.parse("romeo@example.org"))
+    body = Element("jabber:client body", {}, ("Wherefore <art> thou?",))
+    await client.send(Message.build(body, to=juliet.jid, type="chat", id="m1"))
+    message = await juliet.next_stanza()
+    assert (message.from_, message.id, message.element("jabber:client body")) == (full, "m1", body)
+    await juliet.send(f"<message to='{full}' type='chat' id='m2'><body>Here &amp; now</body></message>")
+    [answer] = await client.say(b"")
+    assert answer.from_ == juliet.jid
+    assert parse_element(answer.to_xml()).elements()[0].text == "Here & now"
+
+
+async def test_acknowledgements_are_frames_of_a_byte_or_two(world: World) -> None:
+    await world.account("romeo@example.org")
+    client = await upgraded(world)
+    await client.log_in(JID.parse("romeo@example.org"))
+    await client.say(client.writer.element(Element("urn:xmpp:sm:3 enable", {"resume": "true"})))
+    await client.send(IQ.build(PING, to=JID.parse("example.org"), type="get", id="p1"))
+    request = client.writer.ack_request()
+    assert len(request) == 1
+    events = await client.say(request)
+    assert Element("urn:xmpp:sm:3 a", {"h": "1"}) in events
+
+
+async def test_a_hello_with_an_unknown_dictionary_is_told_which_there_are(world: World) -> None:
+    client = await upgraded(world)
+    hello = client.writer.header(from_=None, id_="", to="example.org").replace(NEWEST.id, b"12345678")
+    [retry] = await client.say(hello)
+    assert retry.tag == f"{BINARY_NS} retry"
+    assert [child.get("id") for child in retry.elements()] == [id_.hex() for id_ in DICTIONARIES]
+    opened, _ = await client.hello()
+    assert isinstance(opened, StreamOpened)
+
+
+@pytest.mark.parametrize("garbage", [b"\x10\x01\x00", b"\xff\xff\xff\xff", b"<stream:stream>", b"\x40\x00"])
+async def test_garbage_ends_the_stream_with_an_error_in_frames(world: World, garbage: bytes) -> None:
+    client = await upgraded(world)
+    events = await client.say(garbage)
+    assert client.connection.is_closing
+    assert not any(isinstance(event, StreamBroken) for event in events)
+    assert events[-2].tag == "http://etherx.jabber.org/streams error" and isinstance(events[-1], StreamClosed)
+
+
+async def test_a_stream_cannot_be_upgraded_twice_or_after_login(world: World) -> None:
+    client = await world.client("romeo@example.org/orchard")
+    await client.send(f"<upgrade xmlns='{BINARY_NS}' dict='{NEWEST.id.hex()}'/>")
+    assert client.connection.is_closing
