@@ -26,20 +26,31 @@ class Profanity(Terminal):
 
     def __init__(self, home: Path, ca: Path) -> None:
         home.mkdir()
-        super().__init__(home, ["profanity"], {"HOME": str(home), "SSL_CERT_FILE": str(ca)})
+        super().__init__(home, ["profanity"], {"HOME": str(home), "SSL_CERT_FILE": str(ca)}, lines=300)
         self.wait_screen("Type '/help' to show complete help")
 
     def login(self, jid: str, password: str, port: int) -> None:
-        """Connect with STARTTLS, which must succeed, and wait until it is online."""
+        """Connect with STARTTLS, which must succeed, and wait until it is online and knows the server's features."""
         self.type_line("/mam on")
         self.wait_screen("Message Archive Management enabled")
         self.type_line("/presence console all")
+        self.type_line("/xmlconsole")
+        self.wait_screen("XML Console")
+        self.type_line("/win 1")
         self.type_line(f"/connect {jid} server 127.0.0.1 port {port} tls force")
         self.wait_screen("Enter password:")
         self.type_line(password)
         screen = self.wait_screen(r"\[online\]")
         assert "[TLS]" in screen, screen
         assert "certificate verification failed" not in screen, screen
+        self.type_line("/xmlconsole")
+        self.wait_screen("urn:xmpp:mam:2")  # from now on it knows that there is an archive to ask
+        self.type_line("/win 1")
+
+    def wait_acknowledged(self, text: str) -> None:
+        """Wait until it has told the server that it has a message; one that it only showed is sent again at its next login."""
+        self.type_line("/xmlconsole")
+        self.wait_screen(rf"(?s){text}.*SENT:[^<]*<a h=")
 
     def open_chat(self, jid: str) -> None:
         """Open the window of a chat, which also asks the archive for what was said in it.
@@ -102,3 +113,4 @@ async def chat(profanity: Profanity, romeo: Person) -> None:
     assert message["from"].bare == JULIET
     romeo.send_message(JULIET, "Good morrow from the other side", mtype="chat")
     await asyncio.to_thread(profanity.wait_screen, "Good morrow from the other side")
+    await asyncio.to_thread(profanity.wait_acknowledged, "Good morrow from the other side")
