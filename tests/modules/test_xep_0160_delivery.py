@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmppd.modules.xep_0160_delivery import MAX_REACHED, Delivery
+from xmppd.modules.xep_0160_delivery import MAX_HOLES, MAX_REACHED, Delivery
 
 
 def read(delivery: Delivery, stored: Iterable[int], mark: int) -> list[int]:
@@ -17,13 +17,13 @@ def read(delivery: Delivery, stored: Iterable[int], mark: int) -> list[int]:
 
 
 def synced(cursor: int = 0) -> Delivery:
-    delivery = Delivery(cursor)
+    delivery = Delivery((cursor,))
     read(delivery, (), cursor)
     return delivery
 
 
 def test_what_waits_is_given_once_and_the_cursor_follows_what_is_confirmed() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     assert delivery.is_waiting and delivery.cursor == 10
     assert read(delivery, [5, 11, 12, 13], 20) == [11, 12, 13]
     assert not delivery.is_waiting and delivery.cursor == 10
@@ -74,7 +74,7 @@ def test_what_finds_nobody_is_read_later_and_nothing_else_with_it() -> None:
 
 
 def test_what_comes_live_before_storage_is_read_is_not_read_again() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     delivery.came(12, True)
     delivery.came(13, True)
     delivery.confirm(13)
@@ -87,7 +87,7 @@ def test_what_comes_live_before_storage_is_read_is_not_read_again() -> None:
 
 
 def test_what_comes_while_storage_is_read_and_finds_nobody_is_left_for_the_next_time() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     after_id = delivery.start()
     delivery.came(30, False)
     delivery.came(31, True)
@@ -113,7 +113,7 @@ def test_a_lost_one_waits_and_is_given_again_without_those_around_it() -> None:
 
 
 def test_one_that_is_lost_before_storage_was_read_is_found_there() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     delivery.came(12, True)
     assert delivery.lose(12)
     assert read(delivery, [11, 12], 20) == [11, 12]
@@ -145,7 +145,7 @@ def test_one_whose_commit_failed_holds_nothing_up() -> None:
 
 
 def test_one_on_its_way_that_storage_does_not_hold_is_confirmed_all_the_same() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     delivery.came(12, True)
     delivery.start()
     assert delivery.take(13)
@@ -156,7 +156,7 @@ def test_one_on_its_way_that_storage_does_not_hold_is_confirmed_all_the_same() -
 
 
 def test_reading_that_stops_halfway_goes_on_where_it_was() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     assert delivery.start() == 10
     assert delivery.take(11) and delivery.take(12)
     assert delivery.start() == 12
@@ -166,7 +166,7 @@ def test_reading_that_stops_halfway_goes_on_where_it_was() -> None:
 
 
 def test_who_knows_everything_up_to_an_id_is_not_given_it() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     delivery.came(14, True)
     delivery.know(13)
     assert delivery.cursor == 13
@@ -174,7 +174,7 @@ def test_who_knows_everything_up_to_an_id_is_not_given_it() -> None:
 
 
 def test_what_is_on_its_way_to_another_stays_so_whoever_knows_it() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     delivery.came(12, True)
     delivery.know(15)
     assert delivery.is_on_the_way(12) and delivery.cursor == 11
@@ -192,7 +192,7 @@ def test_what_was_lost_need_not_wait_for_who_knows_it() -> None:
 
 
 def test_what_a_page_of_the_history_gives_is_on_its_way() -> None:
-    delivery = Delivery(10)
+    delivery = Delivery((10,))
     delivery.came(14, True)
     for id_ in (11, 12, 13):
         delivery.gave(id_)
@@ -217,10 +217,33 @@ def test_a_page_of_the_history_gives_what_was_lost_and_leaves_alone_what_has_rea
 
 
 def test_only_so_many_are_remembered_before_storage_is_read() -> None:
-    delivery = Delivery(0)
+    delivery = Delivery((0,))
     for id_ in range(1, MAX_REACHED + 100):
         delivery.confirm(id_)
     assert delivery.unread is not None and len(delivery.unread.reached) == MAX_REACHED
+
+
+def test_a_state_lists_what_is_outstanding_below_what_has_reached_somebody() -> None:
+    delivery = synced(10)
+    for id_ in range(11, 16):
+        delivery.came(id_, True)
+    for id_ in (11, 13, 15):
+        delivery.confirm(id_)
+    assert delivery.state == (15, 12, 14)
+    again = Delivery(delivery.state)
+    assert again.cursor == 11 and again.is_waiting
+    assert read(again, range(11, 18), 20) == [12, 14, 16, 17]
+
+
+def test_a_state_lists_only_so_many_and_passes_nothing() -> None:
+    delivery = synced(0)
+    for id_ in range(1, 2 * MAX_HOLES + 11):
+        delivery.came(id_, True)
+        if id_ % 2:
+            delivery.confirm(id_)
+    state = delivery.state
+    assert len(state) == MAX_HOLES + 1 and state[0] == 2 * MAX_HOLES + 1
+    assert read(Delivery(state), range(1, state[0] + 1), 1_000) == list(state[1:])
 
 
 @settings(max_examples=300, deadline=None)
@@ -230,7 +253,7 @@ def test_nothing_is_skipped_and_nothing_confirmed_is_given_again(data: st.DataOb
     stored: set[int] = set()
     confirmed: set[int] = set()
     way: set[int] = set()
-    delivery = Delivery(0)
+    delivery = Delivery((0,))
     for clock in range(1, data.draw(st.integers(0, 40)) + 1):
         match data.draw(
             st.sampled_from(["live", "instant", "absent", "confirm", "lose", "read", "part", "load", "fail", "page"])
@@ -276,7 +299,10 @@ def test_nothing_is_skipped_and_nothing_confirmed_is_given_again(data: st.DataOb
                     delivery.gave(id_)
                 way.update(some - confirmed)
             case "load":  # a restart: only the cursor is left
-                delivery = Delivery(delivery.cursor)
+                known_to, *holes = delivery.state
+                delivery = Delivery(delivery.state)
                 way.clear()
-                confirmed = {id_ for id_ in stored if id_ <= delivery.cursor}
+                kept = {id_ for id_ in stored if id_ <= known_to and id_ not in holes}
+                assert kept <= confirmed, "a state passes nothing"
+                confirmed = kept
         assert stored - confirmed <= {id_ for id_ in stored if id_ > delivery.cursor}, "the cursor passes nothing"

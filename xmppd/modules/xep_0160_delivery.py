@@ -3,7 +3,7 @@
 Pending messages of the archive stand in the order of their ids. `unread` divides them: those up to its id are known one by one, those
 above it are known only as far as they came while somebody was there, and the rest still has to be read from storage.
 
-    up to `cursor`      has reached a resource
+    up to `cursor`      has reached a resource (derived: below the first that is outstanding)
     known               has reached one, unless it is `outstanding`: on its way to one, or `lost` and waiting for another
     above `unread.to`   waits in storage, unless it is `unread.ahead` (on its way) or `unread.reached`
 
@@ -11,9 +11,17 @@ Without `unread` everything is known. Reading storage from `start` on goes throu
 """
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 MAX_REACHED = 20_000
 """Ids above what is known that need not be given again; beyond it some may come twice. About 60 bytes each."""
+
+MAX_HOLES = 50
+"""Ids that a stored state lists, 20 bytes each: what is on its way beside newer messages that have reached somebody. Where there are
+more, those newer ones come again after a restart."""
+
+State = tuple[int, ...]
+"""What is stored: an id, and ids below it in ascending order. Up to the first everything has reached somebody but the others."""
 
 
 @dataclass(slots=True)
@@ -35,30 +43,37 @@ class Delivery:
         lost: those of them that nobody has on the way.
         unread: what is not known; None when everything is.
         top: the highest id that was ever given to a resource here.
-        saved: the cursor as it is stored.
+        saved: the state as it is stored.
         is_giving: what waits is being given now.
     """
 
-    __slots__ = ("_cursor", "_sought", "is_giving", "lost", "outstanding", "saved", "top", "unread")
+    __slots__ = ("_sought", "is_giving", "lost", "outstanding", "saved", "top", "unread")
 
-    def __init__(self, cursor: int) -> None:
-        self._cursor = self.saved = cursor
-        self.outstanding: dict[int, None] = {}
-        self.lost: set[int] | None = None
-        self.unread: Unread | None = Unread(cursor)
-        self.top = cursor
+    def __init__(self, state: State = (0,)) -> None:
+        known_to, *holes = self.saved = state
+        self.outstanding: dict[int, None] = dict.fromkeys(holes)
+        self.lost: set[int] | None = set(holes) if holes else None
+        self.unread: Unread | None = Unread(known_to)
+        self.top = known_to
         self.is_giving = False
         self._sought: set[int] | None = None
 
     @property
     def cursor(self) -> int:
         """Up to which id everything has reached a resource."""
-        if self.outstanding:
-            limit = next(iter(self.outstanding)) - 1
-        else:
-            limit = self.top if self.unread is None else self.unread.to
-        self._cursor = max(self._cursor, limit)
-        return self._cursor
+        return next(iter(self.outstanding)) - 1 if self.outstanding else self._known_to
+
+    @property
+    def state(self) -> State:
+        """What is to be stored."""
+        holes = list(islice(self.outstanding, MAX_HOLES + 1))
+        if len(holes) <= MAX_HOLES:
+            return (self._known_to, *holes)
+        return (holes.pop() - 1, *holes)
+
+    @property
+    def _known_to(self) -> int:
+        return self.top if self.unread is None else self.unread.to
 
     @property
     def is_waiting(self) -> bool:

@@ -1,8 +1,8 @@
 """XEP-0160: messages for absent people.
 
 There is no separate store: a message that somebody must still get is `pending` in the archive, and an account remembers, durably,
-up to which id everything has reached one of its resources (the cursor, see `xep_0160_delivery.py`). What lies above the cursor is
-given when a resource becomes available with a priority that is not negative, with the time it was sent (XEP-0203), unless it has
+up to which id everything has reached one of its resources, and which few below it have not (the cursor, see
+`xep_0160_delivery.py`). What has reached nobody is given when a resource becomes available with a priority that is not negative, with the time it was sent (XEP-0203), unless it has
 come otherwise: live, as a copy (XEP-0280), out of the history.
 
     waits --(a resource takes it)--> on its way --(acknowledged, or no acks)--> reached
@@ -46,7 +46,7 @@ from xmppd.hooks import (
 from xmppd.host import Host
 from xmppd.module import Module, account_part, on
 from xmppd.modules.rfc_6121_message import NOT_CONVERSATION, MessageModule, archive_id_of, best_resources
-from xmppd.modules.xep_0160_delivery import Delivery
+from xmppd.modules.xep_0160_delivery import Delivery, State
 from xmppd.modules.xep_0334_hints import may_wait
 from xmppd.modules.xep_0359_ids import stanza_id_xml
 from xmppd.resource import Account, Resource
@@ -92,15 +92,15 @@ class OfflineModule(
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         self._dirty: dict[JID, Delivery] = {}
-        self._unstored: dict[JID, int] = {}
+        self._unstored: dict[JID, State] = {}
         """Cursors that were written and are not committed yet, or could not be."""
 
     @account_part(Delivery, lazy=True)
     async def load(self, account: Account) -> Delivery:
         """Read an account's cursor, and look what its resources have had, or have on the way, without presence."""
-        unstored = self._unstored.get(account.jid, 0)
         stored = await self.stores["cursor"].get(account.jid)
-        delivery = Delivery(max(unstored, int(stored) if stored is not None else 0))
+        state = self._unstored.get(account.jid) or (tuple(map(int, stored.split(b","))) if stored else (0,))
+        delivery = Delivery(state)
         for resource in account.resources.values():
             if resource.has_state(Given):
                 given = resource.state(Given)
@@ -312,25 +312,25 @@ class OfflineModule(
     def _save_all(self) -> None:
         """Write all cursors that have moved, and those that could not be written before."""
         dirty, self._dirty = self._dirty, {}
-        for jid, cursor in list(self._unstored.items()):
-            self._write(jid, cursor)
+        for jid, state in list(self._unstored.items()):
+            self._write(jid, state)
         for jid, delivery in dirty.items():
             self._save(jid, delivery)
 
     def _save(self, jid: JID, delivery: Delivery) -> None:
-        cursor = delivery.cursor
-        if cursor != delivery.saved:
-            delivery.saved = cursor
-            self._write(jid, cursor)
+        state = delivery.state
+        if state != delivery.saved:
+            delivery.saved = state
+            self._write(jid, state)
 
-    def _write(self, jid: JID, cursor: int) -> None:
-        self._unstored[jid] = cursor
+    def _write(self, jid: JID, state: State) -> None:
+        self._unstored[jid] = state
         with contextlib.suppress(StorageError):  # an older cursor repeats something, it loses nothing
-            commit = self.stores["cursor"].set(jid, str(cursor).encode())
-            commit.add_done_callback(lambda done: self._written(jid, cursor, done))
+            commit = self.stores["cursor"].set(jid, ",".join(map(str, state)).encode())
+            commit.add_done_callback(lambda done: self._written(jid, state, done))
 
-    def _written(self, jid: JID, cursor: int, commit: Commit) -> None:
-        if commit.error is None and self._unstored.get(jid) == cursor:
+    def _written(self, jid: JID, state: State, commit: Commit) -> None:
+        if commit.error is None and self._unstored.get(jid) == state:
             del self._unstored[jid]
 
 
