@@ -63,6 +63,6 @@ def _table(weighted: list[tuple[str, float]]) -> dict[str, Any]:
 def _lengths(weights: dict[str, float], ordered: str) -> str:
     total = sum(weights.values())
     lengths = code_lengths({**weights, END: total * 1e-6})
-    longest = max(lengths.values())
-    lengths[END] = longest  # it is among the longest already: it has the least weight
+    longest = max(lengths, key=lambda letter: (lengths[letter], letter))
+    lengths[END], lengths[longest] = lengths[longest], lengths[END]  # its code must be all ones
     return "".join(f"{lengths[letter]:x}" for letter in ordered + END)

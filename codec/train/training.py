@@ -34,6 +34,9 @@ MIN_SPEECH_SPACES, SPEECH_SHARE = 2, 0.002
 """Texts of three words and more are what people say, and belong into zstd's dictionary, unless they come all the time."""
 
 MAX_CHUNKS = 1_100
+ALWAYS_CHUNKS = 250
+"""So many of the most frequent single elements are in any case: others put them together in ways that the samples do not."""
+
 MAX_RUN = 8
 MAX_CHUNK_BYTES = 200
 MAX_HEADS = 256
@@ -221,10 +224,11 @@ def choose_chunks(samples: list[Sample], tables: dict[str, Any]) -> list[bytes]:
     worth: Counter[tuple[bytes, ...]] = Counter()
     for run, count in observer.runs.items():
         size = sum(map(len, run))
-        if count >= MIN_SESSIONS and 3 <= size <= MAX_CHUNK_BYTES and not _is_spelt(run):
+        if count >= MIN_SESSIONS and 2 <= size <= MAX_CHUNK_BYTES and not _is_spelt(run):
             worth[run] = count * size
     runs = _ranked(worth)[: MAX_CHUNKS * 6]
     singles = [run for run in _ranked(worth) if len(run) == 1][: MAX_CHUNKS * 2]
+    always = [run for run in _ranked(observer.runs) if len(run) == 1 and run in worth][:ALWAYS_CHUNKS]
     for round_ in range(ROUNDS):
         chunks = _numbered(runs, tables)
         counting = _Observer(_dictionary({**tables, "chunks": [chunk.hex() for chunk in chunks]}))
@@ -244,7 +248,8 @@ def choose_chunks(samples: list[Sample], tables: dict[str, Any]) -> list[bytes]:
         usage = {run: counting.used[index] + nested[index] for index, run in enumerate(runs)}
         kept.sort(key=lambda run: (-usage[run], run))
         known = set(kept)
-        runs = kept + ([run for run in singles if run not in known] if round_ < ROUNDS - 2 else [])
+        again = singles if round_ < ROUNDS - 2 else always
+        runs = kept + [run for run in again if run not in known]
     return _numbered(runs, tables)
 
 
