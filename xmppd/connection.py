@@ -381,6 +381,11 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     @property
+    def is_congested(self) -> bool:
+        """Whether a good deal waits for the system to take it."""
+        return self._is_reading_stopped
+
+    @property
     def is_closing(self) -> bool:
         """Whether it is closed or about to be."""
         return self._is_closing

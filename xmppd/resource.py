@@ -34,6 +34,10 @@ class StreamLike(Protocol):
         """Whether its connection stands."""
 
     @property
+    def is_congested(self) -> bool:
+        """Whether its client reads more slowly than we write: what need not be sent now should wait."""
+
+    @property
     def address(self) -> str:
         """The client's IP address, "" when not known."""
 

@@ -186,6 +186,11 @@ class Stream:
         """Whether its connection stands."""
         return self.connection is not None and not self.connection.is_closing
 
+    @property
+    def is_congested(self) -> bool:
+        """Whether its client reads more slowly than we write: what need not be sent now should wait."""
+        return self.connection is not None and self.connection.is_congested
+
     def send_header(self, id_: str, to: str | None = None) -> None:
         """Send our stream header."""
         self.is_open = True

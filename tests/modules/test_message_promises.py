@@ -235,7 +235,7 @@ class Promises(RuleBasedStateMachine):
     async def _login(self, device: Device, presence: str, catches_up: bool) -> None:
         device.phone = await Phone.login(self.world, f"{JULIET}/{device.name}", presence=None)
         device.is_connected = True
-        device.takes = presence in TAKING
+        device.takes = False
         device.phone.push(f"<iq type='set' id='carbons'><enable xmlns='{CARBONS}'/></iq>")
         if catches_up:
             after = f"<after>{device.last_id}</after>" if device.last_id else ""
@@ -243,6 +243,7 @@ class Promises(RuleBasedStateMachine):
         if presence:
             device.phone.push(PRESENCES[presence])
         await self.world.settle()
+        device.takes = presence in TAKING and self._is_taking(device)
         self._take(device)
 
     @precondition(lambda self: self._devices(True))
@@ -254,10 +255,15 @@ class Promises(RuleBasedStateMachine):
             device.phone.push(PRESENCES[presence])
             device.takes = device.takes and presence in TAKING
             await self.world.settle()
+            device.takes = presence in TAKING and self._is_taking(device)
             self._take(device)
-            device.takes = presence in TAKING
 
         self.run(story(self._draw(data, True)))
+
+    def _is_taking(self, device: Device) -> bool:
+        """Whether the server has dealt with the presence that says so; its stream may be busy."""
+        resource = None if device.phone is None else device.phone.resource
+        return resource is not None and resource.is_available and resource.priority >= 0
 
     def _draw(self, data: st.DataObject, is_connected: bool) -> Device:
         return self.devices[data.draw(st.sampled_from(self._devices(is_connected)))]

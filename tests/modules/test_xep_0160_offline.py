@@ -23,7 +23,7 @@ from tests.support.chat import (
 from tests.support.world import World
 from xmppd.modules import xep_0160_offline
 from xmppd.modules.xep_0160_delivery import Delivery
-from xmppd.modules.xep_0160_offline import SAVE_AFTER_S, OfflineModule
+from xmppd.modules.xep_0160_offline import RETRY_AFTER_S, SAVE_AFTER_S, OfflineModule
 from xmppd.resource import Account
 
 ROMEO, BARE = "romeo@example.org/orchard", "juliet@example.org"
@@ -559,6 +559,32 @@ async def test_large_messages_come_few_at_a_time(world: World, romeo: Phone, mon
     for _ in range(10):
         await juliet.ack()
         got += bodies(await juliet.messages())
+    assert [text.split()[0] for text in got] == [str(count) for count in range(10)]
+
+
+async def test_a_client_that_reads_slowly_and_acknowledges_nothing_gets_the_rest_when_it_has_read(
+    world: World, romeo: Phone, timers: Timers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xep_0160_offline, "BURST_BYTES", 10_000)
+    for count in range(10):
+        await romeo.send(chat(BARE, f"{count} " + "x" * 3_000))
+    juliet = await world.client(BALCONY)
+    flush = juliet.connection.flush
+
+    def take_little() -> None:
+        juliet.connection.is_congested = True
+        flush()
+
+    juliet.connection.flush = take_little  # type: ignore[method-assign]
+    await juliet.send("<presence/>")
+    got = bodies(await juliet.drain())
+    assert 2 <= len(got) <= 5
+    await timers.advance(RETRY_AFTER_S)
+    assert bodies(await juliet.drain()) == []
+    for _ in range(5):
+        juliet.connection.is_congested = False
+        await timers.advance(RETRY_AFTER_S)
+        got += bodies(await juliet.drain())
     assert [text.split()[0] for text in got] == [str(count) for count in range(10)]
 
 

@@ -500,6 +500,17 @@ async def test_a_resource_that_ends_while_resuming_waits_is_not_resumed(world: W
     assert bodies(await juliet.messages()) == []
 
 
+async def test_more_than_can_be_sent_at_once_is_not_resumed_but_waits(make_world: MakeWorld) -> None:
+    world = await make_world(*MESSAGES, settings={"limits.outbox_bytes": 100_000})
+    romeo, juliet = await Phone.login(world, ROMEO), await Phone.login(world, JULIET)
+    await juliet.cut()
+    await romeo.send(*(chat(juliet, f"{count} " + "x" * 10_000) for count in range(6)))
+    failed = await juliet.resume()
+    assert failed is not None and conditions(failed) == ["item-not-found"] and failed.get("h") == "1"
+    again = await Phone.login(world, JULIET)
+    assert [text.split()[0] for text in bodies(await again.messages())] == [str(count) for count in range(6)]
+
+
 # ends
 
 

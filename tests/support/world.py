@@ -72,6 +72,7 @@ class FakeConnection:
         self.events: list[Event] = []
         self.arrived = asyncio.Event()
         self.is_closing = False
+        self.is_congested = False
         self.tls = None
         self.address = "127.0.0.1"
         self._is_dirty = False

@@ -13,6 +13,7 @@ The cursor is written now and then, not for each message: after a crash somebody
 stanza-id; nobody loses anything.
 """
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
@@ -57,6 +58,12 @@ PAGE = 100
 MAX_UNACKED = 1_000
 MAX_UNACKED_BYTES = 1_000_000
 """A resource with so many unacknowledged stanzas gets the rest when it has acknowledged half of them."""
+
+BURST_BYTES = 262_144
+"""A client without acknowledgements gets so much before we look whether it has been taken."""
+
+RETRY_AFTER_S = 0.2
+"""How long a client that reads slowly, and acknowledges nothing, is left alone."""
 
 MAX_PASSES = 10
 """How often what has just come is read before a resource becomes available; who sends fast must not keep it from that."""
@@ -213,13 +220,19 @@ class OfflineModule(
         """
         jid = resource.account.jid
         after_id = delivery.start()
+        burst_bytes = 0
         mark = self.host.ids.stanza_id()
         await self.host.backend.flush()
         while after_id < mark:
             page = await self.host.archive.pending(jid, after_id, PAGE)
             fetched = await self._fetched(resource, page)
             for message in page:
+                burst_bytes += len(message.stanza)
+                if burst_bytes > BURST_BYTES:
+                    burst_bytes = 0
+                    await asyncio.sleep(0)  # what was given leaves, as far as it can
                 if not _has_room(resource, 1):
+                    self._retry_later(resource, delivery)
                     return
                 after_id = message.id
                 if delivery.take(after_id):
@@ -231,6 +244,19 @@ class OfflineModule(
                 break
         delivery.passed(mark)
         self._save_soon(jid, delivery)
+
+    def _retry_later(self, resource: Resource, delivery: Delivery) -> None:
+        """Nobody tells when a client without acknowledgements has room again."""
+        if resource.acks is None and not resource.is_ended:
+            self.host.call_later(RETRY_AFTER_S, lambda: self._go_on(resource, delivery))
+
+    def _go_on(self, resource: Resource, delivery: Delivery) -> None:
+        if resource.is_ended or delivery.is_giving or not delivery.is_waiting:
+            return
+        if _has_room(resource, 1):
+            self._give_more(resource.account, delivery)
+        else:
+            self._retry_later(resource, delivery)
 
     async def _fetched(self, resource: Resource, page: list[ArchivedMessage]) -> set[int]:
         """Return which of these messages a resource fetches from its history; what only waits, and stands in none, it cannot."""
@@ -350,14 +376,12 @@ def _is_negative(presence: Presence) -> bool:
 
 def _has_room(resource: Resource, part: int) -> bool:
     """Whether a resource has fewer unacknowledged stanzas than that part (1: all, 2: half) of what it may have."""
+    acks, stream = resource.acks, resource.stream
     if resource.is_ended:
         return False
-    acks = resource.acks
-    if acks is None or not acks.unacked:
-        return True
-    if len(acks.unacked) >= MAX_UNACKED // part:
-        return False
-    return sum(len(stanza.inner) for stanza, _ in acks.unacked) < MAX_UNACKED_BYTES // part
+    if acks is None:
+        return stream is not None and not stream.is_congested
+    return len(acks.unacked) < MAX_UNACKED // part and acks.size_bytes < MAX_UNACKED_BYTES // part
 
 
 def _with_room(account: Account, part: int) -> Resource | None:

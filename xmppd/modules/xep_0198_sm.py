@@ -230,6 +230,9 @@ class StreamManagementModule(Module, xep=198):
             self._take(resource, h)
             self._part(resource)
             await _settled(resource.acks)
+            if resource.acks.size_bytes > self.host.config.limits.outbox_bytes // 2:
+                # sent at once it would look as if the client did not read, and break the connection, each time anew
+                await self.host.shared.end_resource(resource, "")
             if not resource.is_ended and not resource.acks.is_failed:
                 return self._go_on(resource, resource.acks, stream)
         return await self._refusal(jid, token)
