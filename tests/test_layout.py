@@ -29,6 +29,7 @@ LIBRARIES = {
     "prometheus_client": ("xmppd/metrics.py",),
     "pydantic": ("xmppd/config.py", "xmppd/config_sources.py", "xmppd/config_reference.py"),
     "rich": ("xmppd/cli/",),
+    "slixmpp": ("codec/slixmpp_binary.py",),
     "structlog": ("xmppd/logs.py",),
     "typer": ("xmppd/cli/",),
     "uvloop": ("xmppd/cli/serve.py",),

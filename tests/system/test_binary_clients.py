@@ -1,0 +1,184 @@
+"""Clients that reach the server in the binary form: slixmpp with the plugin, and stock clients through the bridge."""
+
+import asyncio
+import random
+import signal
+import string
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from xml.etree.ElementTree import canonicalize, tostring
+
+import pytest
+
+from bench.accounts import PASSWORD
+from codec.slixmpp_binary import BinaryWire, enable
+from tests.support.person import Person, befriend
+from tests.support.server import ROOT
+from tests.system.conftest import PLUGINS, Login, Target, TLSFiles
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+MORE = ("xep_0313", "xep_0198")
+ROUND_TRIP = 300
+
+
+@pytest.fixture
+async def bridge_port(server: Target, tls: TLSFiles) -> AsyncIterator[int]:
+    """The port of `xmppd bridge`, a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "xmppd", "bridge", "--listen", "127.0.0.1:0"),
+        *("--server", f"localhost:{server.direct_tls_port}", "--ca", str(tls.ca)),
+        stderr=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+    assert process.stderr is not None
+    line = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+    assert "clients connect to 127.0.0.1:" in line, line
+    yield int(line.split(",")[0].rpartition(":")[2])
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+Bridged = Callable[..., Awaitable[Person]]
+
+
+@pytest.fixture
+async def bridged(bridge_port: int, spare: Iterator[str]) -> AsyncIterator[Bridged]:
+    """A function that logs a stock client in through the bridge."""
+    people: list[Person] = []
+
+    async def log_in(plugins: tuple[str, ...] = ()) -> Person:
+        person = Person(next(spare), PASSWORD, ca=None, plugins=(*PLUGINS, *plugins))
+        people.append(person)
+        return await person.login(bridge_port)
+
+    yield log_in
+    await asyncio.gather(*(person.leave() for person in people), return_exceptions=True)
+
+
+WithPlugin = Callable[..., Awaitable[tuple[Person, BinaryWire]]]
+
+
+@pytest.fixture
+async def with_plugin(server: Target, tls: TLSFiles, spare: Iterator[str]) -> AsyncIterator[WithPlugin]:
+    """A function that logs a client in with the plugin."""
+    people: list[Person] = []
+
+    async def log_in(plugins: tuple[str, ...] = ()) -> tuple[Person, BinaryWire]:
+        person = Person(next(spare), PASSWORD, ca=tls.ca, plugins=(*PLUGINS, *plugins))
+        people.append(person)
+        wire = enable(person)
+        await person.login(server.direct_tls_port)
+        assert wire.is_active
+        return person, wire
+
+    yield log_in
+    await asyncio.gather(*(person.leave() for person in people), return_exceptions=True)
+
+
+async def history(person: Person) -> list[str]:
+    return [found["mam_result"]["forwarded"]["stanza"]["body"] async for found in person.plugin["xep_0313"].iterate()]
+
+
+async def test_three_sorts_of_client_chat_and_ask_their_archives(
+    login: Login, bridged: Bridged, with_plugin: WithPlugin
+) -> None:
+    people = [await login(plugins=MORE), await bridged(plugins=MORE), (await with_plugin(plugins=MORE))[0]]
+    for one, other in ((0, 1), (1, 2), (2, 0)):
+        await befriend(people[one], people[other])
+    said: dict[int, list[str]] = {0: [], 1: [], 2: []}
+    for number in range(12):
+        one, other = number % 3, (number + 1 + number // 6) % 3
+        body = f"line {number}: Grüße <&> \N{THUMBS UP SIGN}"
+        people[one].send_message(people[other].boundjid, body, mtype="chat")
+        assert (await people[other].wait_message(body))["from"] == people[one].boundjid
+        said[one].append(body)
+        said[other].append(body)
+    for number, person in enumerate(people):
+        assert await history(person) == said[number]
+
+
+async def test_the_plugin_writes_far_fewer_bytes_than_xml(with_plugin: WithPlugin) -> None:
+    person, wire = await with_plugin()
+    before = wire.bytes_sent
+    await person.settle()
+    assert 0 < wire.bytes_sent - before < 60
+
+
+async def test_a_cut_stream_with_the_plugin_is_resumed(login: Login, with_plugin: WithPlugin) -> None:
+    romeo = await login()
+    juliet, wire = await with_plugin(plugins=MORE)
+    await juliet.wait_managed()
+    juliet.cut()
+    romeo.send_message(juliet.boundjid, "through the tunnel", mtype="chat")
+    await romeo.settle()
+    await juliet.resume()
+    assert wire.is_active
+    await juliet.wait_message("through the tunnel")
+    juliet.send_message(romeo.boundjid, "out again", mtype="chat")
+    await romeo.wait_message("out again")
+
+
+async def test_a_cut_stream_through_the_bridge_is_resumed_and_no_other_pair_ends(
+    login: Login, bridged: Bridged
+) -> None:
+    romeo, juliet, other = await login(), await bridged(plugins=MORE), await bridged()
+    await juliet.wait_managed()
+    juliet.cut()
+    romeo.send_message(juliet.boundjid, "through the tunnel", mtype="chat")
+    await romeo.settle()
+    await other.settle()
+    await juliet.resume()
+    await juliet.wait_message("through the tunnel")
+
+
+def random_element(rng: random.Random, depth: int = 0) -> str:
+    """Return XML of no particular meaning, in namespaces that nobody knows."""
+    name = "".join(rng.choices(string.ascii_lowercase, k=rng.randint(1, 8)))
+    attrs = "".join(
+        f" {key}='{random_text(rng)}'" for key in rng.sample(("a", "stamp", "id", "n", "jid"), rng.randint(0, 3))
+    )
+    if rng.random() < 0.2:
+        attrs += " xmlns:p='urn:example:p' p:q='1' xml:lang='de'"
+    inner = ""
+    if depth < 4:
+        for _ in range(rng.randint(0, 3)):
+            inner += random_text(rng) if rng.random() < 0.4 else random_element(rng, depth + 1)
+    ns = f" xmlns='urn:example:{rng.randint(0, 3)}'" if depth == 0 or rng.random() < 0.2 else ""
+    return f"<{name}{ns}{attrs}>{inner}</{name}>"
+
+
+def random_text(rng: random.Random) -> str:
+    return "".join(rng.choices("abc xyz äß€ 😀&<'\"", k=rng.randint(0, 20))).translate(
+        {ord("&"): "&amp;", ord("<"): "&lt;", ord("'"): "&apos;", ord('"'): "&quot;"}
+    )
+
+
+async def swap(one: Person, other: Person, seed: int) -> None:
+    """Send random messages from one to the other; each arrives as it was."""
+    rng = random.Random(seed)
+    sent: list[str] = []
+    for number in range(ROUND_TRIP):
+        inner = "".join(random_element(rng) for _ in range(rng.randint(1, 3)))
+        to, from_ = other.boundjid.full, one.boundjid.full
+        stanza = f"<message to='{to}' from='{from_}' id='{seed}-{number}' type='chat'><body>{seed}-{number}</body>{inner}<no-store xmlns='urn:xmpp:hints'/></message>"
+        sent.append(stanza)
+        one.send_raw(stanza)
+    for number, stanza in enumerate(sent):
+        wanted = f"{seed}-{number}"
+        received = await other.wait_for(lambda s, id_=wanted: s["id"] == id_, wanted)
+        assert canonical(tostring(received.xml, encoding="unicode")) == canonical(stanza)
+
+
+def canonical(stanza: str) -> str:
+    """Return canonical XML with prefixes by their order, as slixmpp does not keep the sender's."""
+    return canonicalize(f"<stream xmlns='jabber:client'>{stanza}</stream>", rewrite_prefixes=True)
+
+
+async def test_random_stanzas_cross_both_ways_unchanged(
+    login: Login, bridged: Bridged, with_plugin: WithPlugin
+) -> None:
+    stock, through, own = await login(), await bridged(), (await with_plugin())[0]
+    await swap(stock, through, 1)
+    await swap(through, own, 2)
+    await swap(own, stock, 3)

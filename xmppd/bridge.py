@@ -1,0 +1,195 @@
+"""What `xmppd bridge` does: clients connect here in plain XML, and their streams cross to the server in the binary form.
+
+Each client has a connection of its own to the server, by direct TLS with ALPN. Both directions wait for each other's buffers, so a
+slow end makes the other one wait; when one end goes, the other end of that pair goes too, and no other.
+"""
+
+import asyncio
+import contextlib
+import signal
+import ssl
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from codec.binary_dictionary import load_all
+from codec.binary_translator import Output, Resumable, Translator
+from codec.xml_parser import ParserPool
+from codec.xml_reader import USUAL_HEADERS
+from codec.xml_writer import XmlWriter
+from xmppd.addresses import Address
+from xmppd.binary_wire import ALPN_BINARY
+from xmppd.tls import ALPN_XMPP_CLIENT
+
+READ_BYTES = 65_536
+CONNECT_S = 30.0
+CLOSE_S = 5.0
+
+Say = Callable[[str], None]
+
+
+class BridgeError(Exception):
+    """The server cannot be used; one line for a person."""
+
+
+def tls_context(ca: Path | None, is_insecure: bool) -> ssl.SSLContext:
+    """Return what connects to the server.
+
+    Args:
+        ca: PEM file of the authority to trust; None: the system's.
+        is_insecure: take any certificate.
+
+    Raises:
+        BridgeError: the file cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except OSError as error:
+        raise BridgeError(f"{ca}: {error.strerror or error}") from None
+    if is_insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols([ALPN_BINARY, ALPN_XMPP_CLIENT])
+    return context
+
+
+class Bridge:
+    """Listens for clients.
+
+    Args:
+        server: where it takes TLS from the start; its certificate must be for this name.
+        context: from `tls_context`.
+        say: takes one line for a person.
+    """
+
+    def __init__(self, server: Address, context: ssl.SSLContext, say: Say) -> None:
+        self._server = server
+        self._context = context
+        self._say = say
+        self._dictionaries = load_all()
+        self._resumable = Resumable()
+        self._pool = ParserPool(USUAL_HEADERS["jabber:client"])
+        self._listener: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def start(self, listen: Address) -> Address:
+        """Listen; return where.
+
+        Raises:
+            BridgeError: the address cannot be had.
+        """
+        try:
+            self._listener = await asyncio.start_server(self._accept, listen.host, listen.port)
+        except OSError as error:
+            raise BridgeError(f"{listen}: {error.strerror or error}") from None
+        host, port = self._listener.sockets[0].getsockname()[:2]
+        return Address(host, port)
+
+    async def close(self) -> None:
+        """End every pair, and listen no more."""
+        if self._listener is not None:
+            self._listener.close()
+        for task in self._clients:
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        self._pool.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            await self._serve(reader, writer)
+        except asyncio.CancelledError:
+            pass  # by close(); asyncio would report it
+        finally:
+            self._clients.discard(task)
+            await _close(writer)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            far_reader, far_writer = await self._connect()
+        except BridgeError as error:
+            self._say(str(error))
+            xml = XmlWriter()
+            parts = (xml.header(from_=None, id_=""), xml.error("remote-connection-failed", str(error)), xml.close())
+            writer.write(b"".join(parts))
+            return
+        translator = Translator(self._dictionaries, self._resumable, self._pool)
+
+        async def pump(source: asyncio.StreamReader, translate: Callable[[bytes], Output]) -> None:
+            with contextlib.suppress(OSError):
+                while data := await source.read(READ_BYTES):
+                    output = translate(data)
+                    far_writer.writelines(output.to_server)
+                    writer.writelines(output.to_client)
+                    await far_writer.drain()
+                    await writer.drain()
+                    if output.is_over:
+                        return
+
+        try:
+            await _until_first(pump(reader, translator.from_client), pump(far_reader, translator.from_server))
+        finally:
+            translator.close()
+            await _close(far_writer)
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect to the server, which must agree to the binary form."""
+        host, port = self._server
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                reader, writer = await asyncio.open_connection(host, port, ssl=self._context, server_hostname=host)
+        except ssl.SSLCertVerificationError as error:
+            raise BridgeError(f"{self._server}: its certificate is not accepted: {error.verify_message}") from None
+        except TimeoutError:
+            raise BridgeError(f"{self._server}: no answer within {CONNECT_S:.0f} s") from None
+        except OSError as error:
+            raise BridgeError(f"{self._server}: {error.strerror or error}") from None
+        if writer.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN_BINARY:
+            await _close(writer)
+            raise BridgeError(f"{self._server}: it does not speak the binary form")
+        return reader, writer
+
+
+async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:
+    """Run them until one of them ends, and cancel the others."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close a connection when what is written has gone out; one that does not take it is dropped."""
+    writer.close()
+    try:
+        async with asyncio.timeout(CLOSE_S):
+            await writer.wait_closed()
+    except TimeoutError:
+        writer.transport.abort()
+    except OSError:
+        pass
+
+
+async def run(bridge: Bridge, listen: Address, say: Say) -> None:
+    """Bridge until SIGTERM or SIGINT.
+
+    Raises:
+        BridgeError: the address cannot be had.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    address = await bridge.start(listen)
+    say(f"clients connect to {address}, without TLS")
+    try:
+        await stop.wait()
+    finally:
+        await bridge.close()
