@@ -37,6 +37,7 @@ class Gajim:
         port: of 127.0.0.1.
         certificate: the server's certificate (PEM) that Gajim is told to trust, as a person would by "accept".
         direct_tls: TLS from the first byte, else STARTTLS.
+        plain: no TLS at all, as to a bridge on the same machine.
         chats: bare JIDs whose chats are open from the start.
     """
 
@@ -50,6 +51,7 @@ class Gajim:
         certificate: Path,
         *,
         direct_tls: bool = False,
+        plain: bool = False,
         chats: Sequence[str] = (),
     ) -> None:
         self.desktop = desktop
@@ -60,7 +62,8 @@ class Gajim:
         trusted = self.profile / "cert_store"
         trusted.mkdir()
         (trusted / "server").write_bytes(first_certificate(certificate.read_bytes()))
-        self._write_settings(jid, password, port, "DIRECT TLS" if direct_tls else "START TLS", chats)
+        kind = "PLAIN" if plain else "DIRECT TLS" if direct_tls else "START TLS"
+        self._write_settings(jid, password, port, kind, chats)
         desktop.give(self.profile)
 
     def _write_settings(self, jid: str, password: str, port: int, kind: str, chats: Sequence[str]) -> None:

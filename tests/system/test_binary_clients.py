@@ -12,6 +12,8 @@ import pytest
 
 from bench.accounts import PASSWORD
 from codec.slixmpp_binary import BinaryWire, enable
+from tests.support.desktop import Desktop, missing_programs
+from tests.support.gajim import PROGRAMS, Gajim
 from tests.support.person import Person, befriend
 from tests.support.server import ROOT
 from tests.system.conftest import PLUGINS, Login, Target, TLSFiles
@@ -182,3 +184,26 @@ async def test_random_stanzas_cross_both_ways_unchanged(
     await swap(stock, through, 1)
     await swap(through, own, 2)
     await swap(own, stock, 3)
+
+
+@pytest.mark.skipif(bool(missing_programs(PROGRAMS)), reason="needs tests/support/system_packages.sh")
+async def test_gajim_chats_through_the_bridge(server: Target, tls: TLSFiles, login: Login, bridge_port: int) -> None:
+    romeo, juliet = await login(), await login()
+    await befriend(romeo, juliet)
+    jid, friend = juliet.boundjid.bare, romeo.boundjid.bare
+    await juliet.leave()
+    romeo.received.clear()
+    with Desktop() as desktop:
+        gajim = Gajim(desktop, "bridged", jid, PASSWORD, bridge_port, tls.certificate, plain=True, chats=(friend,))
+        try:
+            await asyncio.to_thread(gajim.start)
+            assert (await romeo.wait_presence(jid, timeout_s=40))["from"].resource.startswith("gajim.")
+            romeo.send_message(jid, "Good morrow across the bridge", mtype="chat")
+            received = await asyncio.to_thread(gajim.wait_logged, "Good morrow across the bridge")
+            assert (received.jid, received.is_incoming) == (friend, True)
+            await asyncio.to_thread(gajim.select_chat, friend)
+            await asyncio.to_thread(gajim.type_message, "Good morrow back")
+            assert (await romeo.wait_message("Good morrow back"))["from"].bare == jid
+            await asyncio.to_thread(gajim.quit)
+        except TimeoutError as error:
+            raise AssertionError(f"{error}\nGajim's log ends:\n{gajim.log_text()[-3000:]}") from error
