@@ -17,11 +17,10 @@ from typing import Any, TypeVar
 import zstandard
 
 from codec.binary_address import literal, split
-from codec.binary_cbor import Malformed, Tree, integer, read_tree
+from codec.binary_cbor import Malformed, integer
 from codec.binary_frames import SIZE_CLASSES
-from codec.binary_letters import Letters
-from codec.binary_plan import MAX_TREE_DEPTH, Plan, compile_plan
-from codec.element import escape_value
+from codec.binary_plan import Plan, compile_plan
+from codec.binary_tokens import Tables
 from codec.jid import JID
 
 PLANS_KEPT = 1_024
@@ -48,76 +47,6 @@ _WINDOW = 0x38
 """The window descriptor of zstd (RFC 8878 §3.1.1.1.2) for 128 KiB."""
 
 _NO_SCOPE: Mapping[str, str] = {}
-
-
-class Shape:
-    """An element's name and the names of its attributes, sorted."""
-
-    __slots__ = ("attributes", "name", "ns", "tag")
-
-    def __init__(self, ns: str, name: str, attributes: tuple[str, ...]) -> None:
-        self.ns = ns
-        self.name = name
-        self.tag = f"{ns} {name}" if ns else name
-        self.attributes = attributes
-
-
-class Tables:
-    """What the numbers in a tree stand for. Each look-up raises `Malformed` for a number that stands for nothing."""
-
-    def __init__(self, data: Mapping[str, Any]) -> None:
-        self.namespaces: list[str] = data["namespaces"]
-        self.tags = [(self.namespaces[ns], name) for ns, name in data["tags"]]
-        self.attributes: list[str] = data["attributes"]
-        self.shapes = [
-            Shape(self.tags[tag][0], self.tags[tag][1], tuple(self.attributes[index] for index in names))
-            for tag, names in data["shapes"]
-        ]
-        self.values: list[str] = data["values"]
-        self.escaped = [escape_value(value) for value in self.values]
-        self.chunks = [bytes.fromhex(chunk) for chunk in data["chunks"]]
-        self.heads: list[int] = data["heads"]
-        self.resources: list[str] = data["resources"]
-        self.letters = [Letters(table) for table in data.get("letters", ())]
-        self._chunk_trees: list[list[Tree] | None] = [None] * len(self.chunks)
-
-    def namespace(self, index: int) -> str:
-        if not 0 <= index < len(self.namespaces):
-            raise Malformed("an unknown namespace")
-        return self.namespaces[index]
-
-    def tag(self, index: int) -> tuple[str, str]:
-        if not 0 <= index < len(self.tags):
-            raise Malformed("an unknown name")
-        return self.tags[index]
-
-    def attribute(self, index: int) -> str:
-        if not 0 <= index < len(self.attributes):
-            raise Malformed("an unknown attribute")
-        return self.attributes[index]
-
-    def shape(self, index: int) -> Shape:
-        if index >= len(self.shapes):
-            raise Malformed("an unknown shape")
-        return self.shapes[index]
-
-    def value(self, index: int) -> str:
-        if not 0 <= index < len(self.values):
-            raise Malformed("an unknown value")
-        return self.values[index]
-
-    def escaped_value(self, index: int) -> str:
-        if index >= len(self.escaped):
-            raise Malformed("an unknown value")
-        return self.escaped[index]
-
-    def chunk(self, index: int) -> list[Tree]:
-        if index >= len(self.chunks):
-            raise Malformed("an unknown chunk")
-        tree = self._chunk_trees[index]
-        if tree is None:
-            tree = self._chunk_trees[index] = read_tree(self.chunks[index], MAX_TREE_DEPTH)
-        return tree
 
 
 class Dictionary:
@@ -245,9 +174,7 @@ def _keep(cache: OrderedDict[K, W], key: K, value: W, size: int) -> None:
             cache.popitem(last=False)
 
 
-EMPTY = json.dumps(
-    {key: [] for key in ("namespaces", "tags", "attributes", "shapes", "values", "chunks", "heads", "resources")}
-).encode()
+EMPTY = b'{"namespaces":[],"tags":[],"attributes":[],"shapes":[],"values":[],"chunks":[],"heads":[],"letters":[],"resources":[]}'
 """Tables without an entry: all names and values are spelt out."""
 
 

@@ -52,7 +52,12 @@ INSERT = 64
 BARE_OF, BARE_OF_AND_RESOURCE = -1, -65
 """The bare JID of a slot; the same with a resource that follows."""
 
-_KIND_OF = {(cls.kind, type_): index for index, (cls, type_) in enumerate(KINDS)}
+
+def _kind_numbers() -> dict[tuple[str, str | None], int]:
+    return {(cls.kind, type_): index for index, (cls, type_) in enumerate(KINDS)}
+
+
+_KIND_OF = _kind_numbers()
 _ATTRIBUTE = re.compile(r"([^\s=<>/\"']+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')").findall
 _ENVELOPE = frozenset(("to", "from", "id", "type", "xml:lang", "xmlns"))
 _REFERENCE = re.compile("&(#[0-9]+|#x[0-9a-fA-F]+|[a-z]+);")

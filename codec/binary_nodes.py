@@ -17,10 +17,16 @@ from codec.binary_cbor import array, blob, integer, item_at, text
 from codec.binary_dictionary import Dictionary
 from codec.binary_form import Part, PayloadForm, envelope_of
 from codec.binary_head import scope_of
+from codec.binary_tokens import MAX_TREE_DEPTH
 from codec.element import XML_NS
 from codec.stanza import Stanza
 
-RUN = integer(-1)
+
+def _coded(code: int) -> bytes:
+    return integer(code)
+
+
+RUN = b"\x20"
 """What announces a run that is spelt out, as a byte string."""
 
 RETIRE_AFTER_BYTES = 262_144
@@ -32,9 +38,9 @@ MIN_PACKED_TEXT_CHARS = 16
 LETTERS_WORTH = 1.25
 """Texts that do not get this much smaller by a letter table are left to zstd."""
 
-_LETTERS = [integer(plan_.LAST_PACKED - 1 - index) for index in range(plan_.MAX_LETTER_TABLES)]
-_TEXT = integer(plan_.TEXT)
-_PACKED = [integer(plan_.PACKED - kind) for kind in range(values.KINDS)]
+_LETTERS = [_coded(plan_.LAST_PACKED - 1 - index) for index in range(plan_.MAX_LETTER_TABLES)]
+_TEXT = _coded(plan_.TEXT)
+_PACKED = [_coded(plan_.PACKED - kind) for kind in range(values.KINDS)]
 _plain_element = re.compile(rb"<([a-z-]+) xmlns='([!#-%(-;=?-~]*)'((?: [a-z-]+='[!#-%(-;=?-~]*')*)/>").fullmatch
 _stanza_id = re.compile(rb"<stanza-id xmlns='urn:xmpp:sid:0' id='([!#-%(-;=?-~]*)' by='([!#-%(-;=?-~]*)'/>").fullmatch
 _plain_attribute = re.compile(r" ([a-z-]+)='([^']*)'").findall
@@ -58,7 +64,7 @@ def references(stanza: Stanza) -> dict[str, bytes]:
 
 
 _ID, _TO_BARE, _TO, _FROM_BARE, _FROM = (
-    integer(code) for code in (plan_.ID, plan_.TO_BARE, plan_.TO, plan_.FROM_BARE, plan_.FROM)
+    _coded(code) for code in (plan_.ID, plan_.TO_BARE, plan_.TO, plan_.FROM_BARE, plan_.FROM)
 )
 
 
@@ -393,7 +399,7 @@ def children_of(run: bytes) -> list[bytes]:
     children: list[bytes] = []
     at = 0
     while at < len(run):
-        _, end = item_at(run, at, plan_.MAX_TREE_DEPTH)
+        _, end = item_at(run, at, MAX_TREE_DEPTH)
         children.append(run[at:end])
         at = end
     return children

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from codec import binary_values as values
 from codec.binary_cbor import Malformed, Tree, read_tree
+from codec.binary_tokens import MAX_TREE_DEPTH, Tables
 from codec.element import XML_NS, XMLNS_NS, escape_text, escape_value
-
-if TYPE_CHECKING:
-    from codec.binary_dictionary import Tables
 
 TEXT, ID, TO_BARE, TO, FROM_BARE, FROM = -1, -2, -3, -4, -5, -6
 PACKED = -7
@@ -34,9 +31,6 @@ _USES = {TEXT: 0, ID: USES_ID, TO_BARE: USES_TO_BARE, TO: USES_TO, FROM_BARE: US
 
 MAX_XML_CHARS = 524_288
 """What a run may become: twice the largest stanza, since a chunk of two bytes stands for hundreds."""
-
-MAX_TREE_DEPTH = 140
-"""Arrays inside one another: two for each of 64 nested elements, and some for names."""
 
 KEPT = frozenset(
     (

@@ -7,6 +7,7 @@ import base64
 import binascii
 import datetime
 import re
+from collections.abc import Iterable, Iterator
 
 from codec.binary_cbor import Malformed
 
@@ -33,7 +34,12 @@ MIN_CHARS = 4
 EPOCH = 1_577_836_800
 """Moments count from 2020-01-01T00:00:00Z: four bytes of seconds reach to 2156."""
 
-_EPOCH_AT = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+def _epoch() -> datetime.datetime:
+    return datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+_EPOCH_AT = _epoch()
 _SECOND = datetime.timedelta(seconds=1)
 _stamp = re.compile(r"20[2-9]\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.(\d{3}|\d{6}))?Z", re.ASCII).fullmatch
 _decimal = re.compile(r"[1-9][0-9]{0,38}", re.ASCII).fullmatch
@@ -158,10 +164,15 @@ def _unpack_stamp(kind: int, data: bytes) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
+def _numbered(parts: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for number, part in enumerate(parts):
+        yield part, number
+
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.-@_"
 _PAIRS = [first + second for first in _LETTERS for second in _LETTERS]
-_PAIR_VALUES = {pair: value for value, pair in enumerate(_PAIRS)}
-_LETTER_VALUES = {letter: value for value, letter in enumerate(_LETTERS)}
+_PAIR_VALUES = {pair: number for pair, number in _numbered(_PAIRS)}
+_LETTER_VALUES = {letter: number for letter, number in _numbered(_LETTERS)}
 MAX_DENSE_BYTES = 200
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from codec.jid import JID
 from codec.train.letters import letter_tables
-from codec.train.stanzas import FAMILIES, NAMES, SERVERS, Generator
+from codec.train.stanzas import Generator
 from codec.train.training import samples_of, train
+from codec.train.world import FAMILIES, NAMES, SERVERS
 
 USERS = 24
 NAMES_FILE = Path(__file__).parent / "names.txt"

@@ -3,424 +3,21 @@
 The people, rooms, servers and ids are invented, the texts are ours (`phrases.py`). The same seed gives the same bytes.
 """
 
-import base64
-import datetime
-import random
 import re
-import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
 
-from codec.train.phrases import SHORT, phrases
+from codec.element import escape_value as escape
 from codec.train.templates import TEMPLATES
-
-NAMES = [
-    "anna",
-    "boris",
-    "clara",
-    "david",
-    "elif",
-    "felix",
-    "gina",
-    "hugo",
-    "irina",
-    "jonas",
-    "katja",
-    "luca",
-    "maria",
-    "niko",
-    "olga",
-    "pablo",
-    "ruth",
-    "stefan",
-    "tomas",
-    "ulla",
-    "viktor",
-    "wanda",
-    "yusra",
-    "zora",
-    "amina",
-    "ben",
-    "carmen",
-    "dario",
-    "emil",
-    "freya",
-    "greta",
-    "henk",
-    "ines",
-    "jakob",
-]
-FAMILIES = [
-    "adler",
-    "bauer",
-    "costa",
-    "dietrich",
-    "eriksen",
-    "fontana",
-    "gruber",
-    "hansen",
-    "ito",
-    "jansen",
-    "kaya",
-    "lindqvist",
-    "moreau",
-    "nowak",
-    "olsen",
-    "petrov",
-    "ramos",
-    "schneider",
-    "torres",
-    "urban",
-    "vogel",
-    "weiss",
-    "yildiz",
-    "zimmer",
-]
-SERVERS = [
-    "xmpp.example",
-    "chat.sample.net",
-    "im.verein.example",
-    "jabber.uni.example",
-    "talk.home.example",
-    "mail.firma.example",
-    "messages.example.com",
-    "social.example.net",
-]
-CAPS_NODES = [
-    "http://conversations.im",
-    "https://gajim.org",
-    "http://gajim.org",
-    "https://dino.im",
-    "http://monal-im.org/",
-    "https://movim.eu/",
-    "http://psi-im.org",
-    "https://profanity-im.github.io",
-    "http://cheogram.com",
-    "https://www.kaidan.im",
-    "http://tigase.org/TigaseSwift",
-    "http://pidgin.im/",
-    "https://xabber.com",
-    "http://prosody.im",
-    "http://www.process-one.net/en/ejabberd/",
-    "https://monocles.chat",
-    "http://mcabber.com/caps",
-    "https://www.zom.im",
-    "http://swift.im",
-    "https://blabber.im",
-    "https://conversejs.org",
-]
-FEATURES = [
-    "http://jabber.org/protocol/disco#info",
-    "http://jabber.org/protocol/disco#items",
-    "http://jabber.org/protocol/caps",
-    "http://jabber.org/protocol/caps+notify",
-    "http://jabber.org/protocol/muc",
-    "http://jabber.org/protocol/muc#user",
-    "http://jabber.org/protocol/nick",
-    "http://jabber.org/protocol/nick+notify",
-    "http://jabber.org/protocol/chatstates",
-    "http://jabber.org/protocol/commands",
-    "http://jabber.org/protocol/bytestreams",
-    "http://jabber.org/protocol/ibb",
-    "http://jabber.org/protocol/pubsub",
-    "http://jabber.org/protocol/pubsub#publish",
-    "http://jabber.org/protocol/pubsub#publish-options",
-    "http://jabber.org/protocol/pubsub#persistent-items",
-    "http://jabber.org/protocol/pubsub#retrieve-items",
-    "http://jabber.org/protocol/pubsub#auto-create",
-    "http://jabber.org/protocol/pubsub#event",
-    "http://jabber.org/protocol/pubsub#access-open",
-    "http://jabber.org/protocol/pubsub#access-presence",
-    "http://jabber.org/protocol/pubsub#access-whitelist",
-    "http://jabber.org/protocol/pubsub#config-node",
-    "http://jabber.org/protocol/pubsub#create-nodes",
-    "http://jabber.org/protocol/pubsub#delete-nodes",
-    "http://jabber.org/protocol/pubsub#item-ids",
-    "http://jabber.org/protocol/pubsub#last-published",
-    "http://jabber.org/protocol/pubsub#multi-items",
-    "http://jabber.org/protocol/pubsub#retract-items",
-    "http://jabber.org/protocol/pubsub#subscribe",
-    "http://jabber.org/protocol/pubsub#purge-nodes",
-    "http://jabber.org/protocol/mood",
-    "http://jabber.org/protocol/mood+notify",
-    "http://jabber.org/protocol/tune",
-    "http://jabber.org/protocol/tune+notify",
-    "http://jabber.org/protocol/activity",
-    "http://jabber.org/protocol/activity+notify",
-    "http://jabber.org/protocol/geoloc",
-    "http://jabber.org/protocol/geoloc+notify",
-    "http://jabber.org/protocol/xhtml-im",
-    "http://jabber.org/protocol/rosterx",
-    "http://jabber.org/protocol/rsm",
-    "http://jabber.org/protocol/si",
-    "http://jabber.org/protocol/si/profile/file-transfer",
-    "http://jabber.org/protocol/address",
-    "http://jabber.org/protocol/offline",
-    "http://jabber.org/protocol/amp",
-    "jabber:iq:last",
-    "jabber:iq:version",
-    "jabber:iq:roster",
-    "jabber:iq:private",
-    "jabber:iq:register",
-    "jabber:iq:search",
-    "jabber:iq:time",
-    "jabber:iq:privacy",
-    "jabber:x:data",
-    "jabber:x:oob",
-    "jabber:x:conference",
-    "jabber:x:encrypted",
-    "msgoffline",
-    "vcard-temp",
-    "vcard-temp:x:update",
-    "iq",
-    "urn:xmpp:time",
-    "urn:xmpp:ping",
-    "urn:xmpp:receipts",
-    "urn:xmpp:chat-markers:0",
-    "urn:xmpp:message-correct:0",
-    "urn:xmpp:sid:0",
-    "urn:xmpp:carbons:2",
-    "urn:xmpp:csi:0",
-    "urn:xmpp:sm:3",
-    "urn:xmpp:mam:2",
-    "urn:xmpp:mam:2#extended",
-    "urn:xmpp:blocking",
-    "urn:xmpp:push:0",
-    "urn:xmpp:http:upload:0",
-    "urn:xmpp:extdisco:2",
-    "urn:xmpp:extdisco:1",
-    "urn:xmpp:bob",
-    "urn:xmpp:eme:0",
-    "urn:xmpp:hints",
-    "urn:xmpp:idle:1",
-    "urn:xmpp:attention:0",
-    "urn:xmpp:spoiler:0",
-    "urn:xmpp:styling:0",
-    "urn:xmpp:reactions:0",
-    "urn:xmpp:reply:0",
-    "urn:xmpp:fallback:0",
-    "urn:xmpp:message-retract:0",
-    "urn:xmpp:message-retract:1",
-    "urn:xmpp:message-moderate:0",
-    "urn:xmpp:message-moderate:1",
-    "urn:xmpp:occupant-id:0",
-    "urn:xmpp:sfs:0",
-    "urn:xmpp:sce:1",
-    "urn:xmpp:sims:1",
-    "urn:xmpp:hashes:2",
-    "urn:xmpp:hash-function-text-names:sha-1",
-    "urn:xmpp:hash-function-text-names:sha-256",
-    "urn:xmpp:hash-function-text-names:sha-512",
-    "urn:xmpp:thumbs:1",
-    "urn:xmpp:forward:0",
-    "urn:xmpp:delay",
-    "urn:xmpp:jingle:1",
-    "urn:xmpp:jingle:apps:rtp:1",
-    "urn:xmpp:jingle:apps:rtp:audio",
-    "urn:xmpp:jingle:apps:rtp:video",
-    "urn:xmpp:jingle:apps:dtls:0",
-    "urn:xmpp:jingle:apps:file-transfer:3",
-    "urn:xmpp:jingle:apps:file-transfer:4",
-    "urn:xmpp:jingle:apps:file-transfer:5",
-    "urn:xmpp:jingle:apps:grouping:0",
-    "urn:xmpp:jingle:apps:rtp:rtcp-fb:0",
-    "urn:xmpp:jingle:apps:rtp:rtp-hdrext:0",
-    "urn:xmpp:jingle:apps:rtp:ssma:0",
-    "urn:xmpp:jingle:transports:ice-udp:1",
-    "urn:xmpp:jingle:transports:ice:0",
-    "urn:xmpp:jingle:transports:raw-udp:1",
-    "urn:xmpp:jingle:transports:s5b:1",
-    "urn:xmpp:jingle:transports:ibb:1",
-    "urn:xmpp:jingle:transports:dtls-sctp:1",
-    "urn:xmpp:jingle:transports:webrtc-datachannel:1",
-    "urn:xmpp:jingle:jet:0",
-    "urn:xmpp:jingle:jet-omemo:0",
-    "urn:xmpp:jingle-message:0",
-    "urn:xmpp:call-invites:0",
-    "urn:xmpp:avatar:metadata",
-    "urn:xmpp:avatar:metadata+notify",
-    "urn:xmpp:avatar:data",
-    "urn:xmpp:pep-vcard-conversion:0",
-    "urn:xmpp:bookmarks:1",
-    "urn:xmpp:bookmarks:1+notify",
-    "urn:xmpp:bookmarks:1#compat",
-    "urn:xmpp:bookmarks-conversion:0",
-    "storage:bookmarks+notify",
-    "urn:xmpp:mds:displayed:0",
-    "urn:xmpp:mds:displayed:0+notify",
-    "urn:xmpp:omemo:2",
-    "urn:xmpp:omemo:2:devices+notify",
-    "eu.siacs.conversations.axolotl.devicelist+notify",
-    "eu.siacs.conversations.axolotl",
-    "urn:xmpp:openpgp:0",
-    "urn:xmpp:ox:0",
-    "urn:xmpp:caps",
-    "urn:xmpp:features:rosterver",
-    "urn:xmpp:jid\\20escaping",
-    "urn:xmpp:captcha",
-    "urn:xmpp:media-element",
-    "urn:xmpp:reference:0",
-    "urn:xmpp:privacylabel",
-    "urn:xmpp:rtt:0",
-    "urn:xmpp:vcard4",
-    "urn:ietf:params:xml:ns:vcard-4.0",
-    "urn:ietf:params:xml:ns:xmpp-session",
-    "muc_public",
-    "muc_persistent",
-    "muc_open",
-    "muc_membersonly",
-    "muc_hidden",
-    "muc_moderated",
-    "muc_unmoderated",
-    "muc_nonanonymous",
-    "muc_semianonymous",
-    "muc_passwordprotected",
-    "muc_unsecured",
-    "muc_temporary",
-    "http://jabber.org/protocol/muc#self-ping-optimization",
-    "http://jabber.org/protocol/muc#stable_id",
-    "http://jabber.org/protocol/muc#register",
-    "http://jabber.org/protocol/muc#roomconfig",
-    "http://jabber.org/protocol/pubsub#owner",
-    "urn:xmpp:sasl:2",
-    "urn:xmpp:bind:0",
-    "urn:xmpp:fast:0",
-]
-OMEMO_TEXT = (
-    "I sent you an OMEMO encrypted message but your client doesn\u2019t seem to support that. Find more information on"
-    " https://conversations.im/omemo"
-)
-"""What clients put beside an encrypted message; part of the protocol as it is spoken."""
+from codec.train.world import CAPS_NODES, FAMILIES, FEATURES, NAMES, OMEMO_TEXT, Contact, World
 
 
-@dataclass(frozen=True)
-class Contact:
-    """Somebody on the other side: bare JID, resource, name, style of client."""
-
-    jid: str
-    resource: str
-    name: str
-    style: str
-    caps: tuple[str, str]
-
-    @property
-    def full(self) -> str:
-        return f"{self.jid}/{self.resource}"
+def quoted(text: str) -> str:
+    """Return a text as the value of an attribute."""
+    return f"'{escape(text)}'"
 
 
-class Generator:
+class Generator(World):
     """One user's world; `lines()` gives what crosses the wire, as (category, direction, XML)."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
-        pick = self.random.choice
-        self.domain = pick(SERVERS)
-        self.bare = f"{self.local()}@{self.domain}"
-        self.me = f"{self.bare}/{self.resource()}"
-        self.style = pick(("conversations", "conversations", "monal", "gajim", "dino"))
-        self.nick = pick(NAMES).capitalize()
-        self.stanza_ids = pick(("base64", "decimal", "uuid"))
-        self.contacts = [self.contact() for _ in range(30)]
-        self.rooms = [
-            f"{pick(('team', 'garden', 'band', 'devel', 'lobby'))}{index}@{pick(('conference', 'muc', 'rooms', 'chat'))}.{self.domain}"
-            for index in range(4)
-        ]
-        self.languages = phrases()
-
-    # parts
-
-    def local(self) -> str:
-        name, family = self.random.choice(NAMES), self.random.choice(FAMILIES)
-        return self.random.choice(
-            (name, f"{name}.{family}", f"{name}{self.random.randrange(100)}", f"{name[0]}{family}")
-        )
-
-    def resource(self) -> str:
-        kind = self.random.randrange(12)
-        prefix = (
-            "Conversations.",
-            "Conversations.",
-            "Conversations.",
-            "gajim.",
-            "dino.",
-            "Monal-iOS.",
-            "profanity.",
-            "Cheogram.",
-            "kaidan.",
-        )
-        if kind < len(prefix):
-            return prefix[kind] + self.url64(self.random.choice((3, 6)))
-        if kind == 9:
-            return self.random.choice(("phone", "mobile", "home", "laptop", "Psi+", "Siskin", "movim", "tablet"))
-        return self.uuid() if kind == 10 else f"{self.random.choice(('phone', 'pc', 'converse.js'))}-{self.hex(4)}"
-
-    def contact(self) -> Contact:
-        domain = self.domain if self.random.random() < 0.4 else self.random.choice(SERVERS)
-        style = self.random.choice(
-            ("conversations", "conversations", "conversations", "dino", "gajim", "monal", "pidgin")
-        )
-        name = self.random.choice(NAMES).capitalize()
-        if self.random.random() < 0.5:
-            name += f" {self.random.choice(FAMILIES).capitalize()}"
-        caps = (self.random.choice(CAPS_NODES), self.b64(20))
-        return Contact(f"{self.local()}@{domain}", self.resource(), name, style, caps)
-
-    def bytes(self, size: int) -> bytes:
-        return self.random.randbytes(size)
-
-    def b64(self, size: int) -> str:
-        return base64.b64encode(self.bytes(size)).decode()
-
-    def url64(self, size: int) -> str:
-        return base64.urlsafe_b64encode(self.bytes(size)).decode().rstrip("=")
-
-    def hex(self, size: int) -> str:
-        return self.bytes(size).hex()
-
-    def uuid(self) -> str:
-        return str(uuid.UUID(bytes=self.bytes(16), version=4))
-
-    def id(self, style: str | None = None) -> str:
-        style = style or self.style
-        if style == "conversations":
-            return self.url64(16) if self.random.random() < 0.6 else self.b64(9)
-        if style == "monal":
-            return self.uuid().upper()
-        if style == "pidgin":
-            return f"purple{self.random.randrange(1 << 32):x}"
-        return self.uuid()
-
-    def sid(self) -> str:
-        if self.stanza_ids == "base64":
-            return base64.urlsafe_b64encode(self.bytes(18)).decode()
-        if self.stanza_ids == "uuid":
-            return self.uuid()
-        return str(1_700_000_000_000_000 + self.random.randrange(200_000_000_000_000))
-
-    def stamp(self) -> str:
-        moment = datetime.datetime(2024, 1, 1) + datetime.timedelta(seconds=self.random.randrange(90_000_000))
-        fraction = f".{self.random.randrange(1_000_000):06}" if self.stanza_ids == "decimal" else ""
-        return f"{moment.isoformat()}{fraction}Z"
-
-    def text(self) -> str:
-        if self.random.random() < 0.2:
-            return self.random.choice(SHORT)
-        names = list(self.languages)
-        name = self.random.choices(names, [self.languages[key][0] for key in names])[0]
-        sentences = self.languages[name][1]
-        first, second = self.random.choice(sentences), self.random.choice(sentences)
-        if self.random.random() < 0.5 and " " in first and " " in second:
-            words, others = first.split(), second.split()
-            first = " ".join(
-                words[: self.random.randrange(1, len(words) + 1)] + others[self.random.randrange(len(others)) :]
-            )
-        if self.random.random() < 0.3:
-            first += self.random.choice((" ", "\n")) + second
-        return first
-
-    def maybe(self, chance: float, xml: str) -> str:
-        return xml if self.random.random() < chance else ""
 
     # kinds
 
@@ -485,7 +82,7 @@ class Generator:
         def place(match: re.Match[str]) -> str:
             name = match.group(1)
             if name in places:
-                return escape(places[name](), {"'": "&apos;"})
+                return escape(places[name]())
             kind, size = re.fullmatch(r"(b64|url64|hex|int|colons)(\d+)", name).groups()  # type: ignore[union-attr]
             return sized[kind](int(size))
 
@@ -494,17 +91,17 @@ class Generator:
     def envelope(self, contact: Contact, inbound: bool, id_: str | None, type_: str = "chat") -> str:
         if inbound:
             to = self.me if self.random.random() < 0.6 else self.bare
-            head = f"<message from={quoteattr(contact.full)} to={quoteattr(to)}"
+            head = f"<message from={quoted(contact.full)} to={quoted(to)}"
         else:
-            head = f"<message to={quoteattr(contact.full if self.random.random() < 0.3 else contact.jid)}"
+            head = f"<message to={quoted(contact.full if self.random.random() < 0.3 else contact.jid)}"
         if id_:
-            head += f" id={quoteattr(id_)}"
+            head += f" id={quoted(id_)}"
         head += f" type='{type_}'" if type_ else ""
         return head + self.maybe(0.2, f" xml:lang='{self.random.choice(('en', 'de', 'fr'))}'") + ">"
 
     def archive_id(self, inbound: bool, by: str | None = None) -> str:
         return (
-            f"<stanza-id xmlns='urn:xmpp:sid:0' id={quoteattr(self.sid())} by={quoteattr(by or self.bare)}/>"
+            f"<stanza-id xmlns='urn:xmpp:sid:0' id={quoted(self.sid())} by={quoted(by or self.bare)}/>"
             if inbound
             else ""
         )
@@ -521,14 +118,14 @@ class Generator:
         return "s2c" if inbound else "c2s", xml + "</message>"
 
     def content(self, style: str, id_: str, is_room: bool = False) -> str:
-        origin = f"<origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
+        origin = f"<origin-id xmlns='urn:xmpp:sid:0' id={quoted(id_)}/>"
         markable = "<markable xmlns='urn:xmpp:chat-markers:0'/>"
         request = "" if is_room else "<request xmlns='urn:xmpp:receipts'/>"
         active = self.maybe(0.7, "<active xmlns='http://jabber.org/protocol/chatstates'/>")
         body = f"<body>{escape(self.text())}</body>"
         quote = ""
         if self.random.random() < 0.08:
-            quote = f"<reply xmlns='urn:xmpp:reply:0' id={quoteattr(self.id(style))} to={quoteattr(self.bare)}/>"
+            quote = f"<reply xmlns='urn:xmpp:reply:0' id={quoted(self.id(style))} to={quoted(self.bare)}/>"
             quote += f"<fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:reply:0'><body start='0' end='{self.random.randrange(10, 90)}'/></fallback>"
         thread = self.maybe(0.04, f"<thread>{self.uuid()}</thread>")
         if style == "pidgin":
@@ -544,12 +141,10 @@ class Generator:
         if not inbound:
             return (
                 "c2s",
-                f"<message to='{room}' id={quoteattr(id_)} type='groupchat'>{self.content(self.style, id_, True)}</message>",
+                f"<message to='{room}' id={quoted(id_)} type='groupchat'>{self.content(self.style, id_, True)}</message>",
             )
         nick = contact.name.split()[0]
-        head = (
-            f"<message from={quoteattr(f'{room}/{nick}')} to={quoteattr(self.me)} id={quoteattr(id_)} type='groupchat'"
-        )
+        head = f"<message from={quoted(f'{room}/{nick}')} to={quoted(self.me)} id={quoted(id_)} type='groupchat'"
         xml = head + self.maybe(0.15, " xml:lang='en'") + ">" + self.content(contact.style, id_, True)
         occupant = f"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='{self.b64(32) if self.random.random() < 0.5 else self.hex(32)}'/>"
         tail = [occupant, self.archive_id(True, room)]
@@ -561,7 +156,7 @@ class Generator:
     def receipt(self) -> tuple[str, str]:
         contact, inbound, style, id_ = self.way()
         xml = self.envelope(contact, inbound, id_, "chat" if self.random.random() < 0.8 else "")
-        xml += f"<received xmlns='urn:xmpp:receipts' id={quoteattr(self.id(style))}/>" + self.maybe(
+        xml += f"<received xmlns='urn:xmpp:receipts' id={quoted(self.id(style))}/>" + self.maybe(
             0.5, "<store xmlns='urn:xmpp:hints'/>"
         )
         return "s2c" if inbound else "c2s", xml + self.maybe(0.3, self.archive_id(inbound)) + "</message>"
@@ -571,7 +166,7 @@ class Generator:
         kind = self.random.choice(("displayed", "displayed", "displayed", "received", "acknowledged"))
         xml = (
             self.envelope(contact, inbound, id_)
-            + f"<{kind} xmlns='urn:xmpp:chat-markers:0' id={quoteattr(self.id(style))}/>"
+            + f"<{kind} xmlns='urn:xmpp:chat-markers:0' id={quoted(self.id(style))}/>"
         )
         return "s2c" if inbound else "c2s", xml + self.maybe(0.8, "<store xmlns='urn:xmpp:hints'/>") + self.archive_id(
             inbound
@@ -603,7 +198,7 @@ class Generator:
                 f"<key rid='{rid}'{self.maybe(0.1, ' kex=' + chr(39) + 'true' + chr(39))}>{data}</key>"
                 for rid, data in keys
             )
-            header = f"<header sid='{sender}'><keys jid={quoteattr(contact.jid)}>{rows}</keys></header>"
+            header = f"<header sid='{sender}'><keys jid={quoted(contact.jid)}>{rows}</keys></header>"
         else:
             rows = "".join(
                 f"<key rid='{rid}'{self.maybe(0.1, ' prekey=' + chr(39) + 'true' + chr(39))}>{data}</key>"
@@ -612,7 +207,7 @@ class Generator:
             header = f"<header sid='{sender}'>{rows}<iv>{self.b64(12)}</iv></header>"
         payload = self.maybe(0.95, f"<payload>{self.b64(self.random.randrange(8, 160))}</payload>")
         xml = self.envelope(contact, inbound, id_) + f"<encrypted xmlns='{ns}'>{header}{payload}</encrypted>"
-        origin = f"<origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
+        origin = f"<origin-id xmlns='urn:xmpp:sid:0' id={quoted(id_)}/>"
         rest = [
             "<request xmlns='urn:xmpp:receipts'/>",
             "<markable xmlns='urn:xmpp:chat-markers:0'/>",
@@ -630,7 +225,7 @@ class Generator:
         xml = self.maybe(0.4, f"<show>{self.random.choice(('away', 'xa', 'dnd', 'chat'))}</show>")
         xml += self.maybe(0.12, f"<status>{escape(self.text())}</status>")
         xml += self.maybe(0.4, f"<priority>{self.random.choice((0, 1, 5, 10, 50, 127, -1))}</priority>")
-        xml += f"<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node={quoteattr(contact.caps[0])} ver='{contact.caps[1]}'/>"
+        xml += f"<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node={quoted(contact.caps[0])} ver='{contact.caps[1]}'/>"
         xml += self.maybe(0.25, f"<idle xmlns='urn:xmpp:idle:1' since='{self.stamp().split('.')[0].rstrip('Z')}Z'/>")
         return xml + self.maybe(
             0.7, f"<x xmlns='vcard-temp:x:update'><photo>{self.maybe(0.9, self.hex(20))}</photo></x>"
@@ -639,20 +234,18 @@ class Generator:
     def presence(self) -> tuple[str, str]:
         contact = self.random.choice(self.contacts)
         if self.random.random() < 0.15:
-            return "c2s", f"<presence id={quoteattr(self.id())}>{self.presence_content(contact)}</presence>"
-        head = f"<presence from={quoteattr(contact.full)} to={quoteattr(self.me)}"
+            return "c2s", f"<presence id={quoted(self.id())}>{self.presence_content(contact)}</presence>"
+        head = f"<presence from={quoted(contact.full)} to={quoted(self.me)}"
         if self.random.random() < 0.25:
             return "s2c", head + " type='unavailable'/>"
-        head += self.maybe(0.3, f" id={quoteattr(self.id(contact.style))}") + self.maybe(0.4, " xml:lang='en'") + ">"
-        late = self.maybe(
-            0.15, f"<delay xmlns='urn:xmpp:delay' from={quoteattr(contact.full)} stamp='{self.stamp()}'/>"
-        )
+        head += self.maybe(0.3, f" id={quoted(self.id(contact.style))}") + self.maybe(0.4, " xml:lang='en'") + ">"
+        late = self.maybe(0.15, f"<delay xmlns='urn:xmpp:delay' from={quoted(contact.full)} stamp='{self.stamp()}'/>")
         return "s2c", head + self.presence_content(contact) + late + "</presence>"
 
     def muc_presence(self) -> tuple[str, str]:
         contact, room = self.random.choice(self.contacts), self.random.choice(self.rooms)
-        head = f"<presence from={quoteattr(f'{room}/{contact.name.split()[0]}')} to={quoteattr(self.me)}"
-        jid = self.maybe(0.5, f" jid={quoteattr(contact.full)}")
+        head = f"<presence from={quoted(f'{room}/{contact.name.split()[0]}')} to={quoted(self.me)}"
+        jid = self.maybe(0.5, f" jid={quoted(contact.full)}")
         affiliation = self.random.choice(("member", "member", "none", "none", "owner", "admin"))
         gone = self.random.random() < 0.2
         role = (
@@ -669,7 +262,7 @@ class Generator:
         occupant = f"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='{self.b64(32) if self.random.random() < 0.5 else self.hex(32)}'/>"
         if gone:
             return "s2c", head + " type='unavailable'>" + item + self.maybe(0.8, occupant) + "</presence>"
-        head += self.maybe(0.3, f" id={quoteattr(self.id(contact.style))}") + self.maybe(0.3, " xml:lang='en'") + ">"
+        head += self.maybe(0.3, f" id={quoted(self.id(contact.style))}") + self.maybe(0.3, " xml:lang='en'") + ">"
         parts = [self.presence_content(contact), item, self.maybe(0.9, occupant)]
         if self.random.random() < 0.3:
             parts = [parts[0], parts[2], parts[1]]
@@ -683,7 +276,7 @@ class Generator:
         )
         xml = (
             self.envelope(contact, inbound, id_)
-            + f"<reactions xmlns='urn:xmpp:reactions:0' id={quoteattr(self.id(style))}>{marks}</reactions>"
+            + f"<reactions xmlns='urn:xmpp:reactions:0' id={quoted(self.id(style))}>{marks}</reactions>"
         )
         return "s2c" if inbound else "c2s", xml + "<store xmlns='urn:xmpp:hints'/>" + self.archive_id(
             inbound
@@ -691,11 +284,11 @@ class Generator:
 
     def correction(self) -> tuple[str, str]:
         contact, inbound, style, id_ = self.way()
-        other = quoteattr(self.id(style))
+        other = quoted(self.id(style))
         if self.random.random() < 0.4:
             xml = f"<retract xmlns='urn:xmpp:message-retract:1' id={other}/><fallback xmlns='urn:xmpp:fallback:0' for='urn:xmpp:message-retract:1'/><body>{escape(self.text())}</body><store xmlns='urn:xmpp:hints'/>"
         else:
-            xml = f"<body>{escape(self.text())}</body><replace xmlns='urn:xmpp:message-correct:0' id={other}/><origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
+            xml = f"<body>{escape(self.text())}</body><replace xmlns='urn:xmpp:message-correct:0' id={other}/><origin-id xmlns='urn:xmpp:sid:0' id={quoted(id_)}/>"
         return "s2c" if inbound else "c2s", self.envelope(contact, inbound, id_) + xml + self.archive_id(
             inbound
         ) + "</message>"
@@ -704,7 +297,7 @@ class Generator:
         contact, inbound, _, id_ = self.way()
         path = self.random.choice((f"upload/{self.uuid()}", f"file_share/{self.uuid()}", self.hex(20)))
         url = f"https://upload.{self.domain}{self.random.choice(('', ':5281', ':5443'))}/{path}/{self.url64(9)}.{self.random.choice(('jpg', 'png', 'mp4', 'm4a', 'pdf'))}"
-        xml = f"<body>{url}</body><x xmlns='jabber:x:oob'><url>{url}</url></x><origin-id xmlns='urn:xmpp:sid:0' id={quoteattr(id_)}/>"
+        xml = f"<body>{url}</body><x xmlns='jabber:x:oob'><url>{url}</url></x><origin-id xmlns='urn:xmpp:sid:0' id={quoted(id_)}/>"
         xml += "<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>"
         return "s2c" if inbound else "c2s", self.envelope(contact, inbound, id_) + xml + self.archive_id(
             inbound
@@ -714,21 +307,21 @@ class Generator:
         direction, xml = make()
         xml = xml.replace("<message", "<message xmlns='jabber:client'", 1)
         if direction == "c2s":
-            xml = xml.replace(" to=", f" from={quoteattr(self.me)} to=", 1)
+            xml = xml.replace(" to=", f" from={quoted(self.me)} to=", 1)
         return re.sub("<stanza-id [^>]*/>", "", xml) if self.random.random() < 0.8 else xml
 
     def carbon(self) -> tuple[str, str]:
         make = self.random.choice((self.chat, self.chat, self.marker, self.omemo, self.chat_state, self.receipt))
         kind = self.random.choice(("sent", "received"))
-        xml = f"<message from={quoteattr(self.bare)} to={quoteattr(self.me)} type='chat'><{kind} xmlns='urn:xmpp:carbons:2'>"
+        xml = f"<message from={quoted(self.bare)} to={quoted(self.me)} type='chat'><{kind} xmlns='urn:xmpp:carbons:2'>"
         return "s2c", f"{xml}<forwarded xmlns='urn:xmpp:forward:0'>{self.inside(make)}</forwarded></{kind}></message>"
 
     def archived(self) -> tuple[str, str]:
         make = self.random.choice(
             (self.chat, self.chat, self.chat, self.marker, self.omemo, self.receipt, self.muc, self.reaction)
         )
-        xml = f"<message{self.maybe(0.5, f' from={quoteattr(self.bare)}')} to={quoteattr(self.me)}>"
-        xml += f"<result xmlns='urn:xmpp:mam:2' queryid={quoteattr(self.id())} id={quoteattr(self.sid())}><forwarded xmlns='urn:xmpp:forward:0'>"
+        xml = f"<message{self.maybe(0.5, f' from={quoted(self.bare)}')} to={quoted(self.me)}>"
+        xml += f"<result xmlns='urn:xmpp:mam:2' queryid={quoted(self.id())} id={quoted(self.sid())}><forwarded xmlns='urn:xmpp:forward:0'>"
         delay = f"<delay xmlns='urn:xmpp:delay' stamp='{self.stamp()}'/>"
         return "s2c", f"{xml}{delay}{self.inside(make)}</forwarded></result></message>"
 
@@ -738,18 +331,18 @@ class Generator:
             group = self.maybe(
                 0.5, f"<group>{self.random.choice(('Friends', 'Family', 'Work', 'Freunde', 'Familie', 'Amis'))}</group>"
             )
-            name = self.maybe(0.8, f" name={quoteattr(contact.name)}")
+            name = self.maybe(0.8, f" name={quoted(contact.name)}")
             subscription = self.random.choice(("both", "both", "both", "both", "to", "from", "none"))
-            items += f"<item jid={quoteattr(contact.jid)}{name} subscription='{subscription}'" + (
+            items += f"<item jid={quoted(contact.jid)}{name} subscription='{subscription}'" + (
                 f">{group}</item>" if group else "/>"
             )
-        head = f"<iq to={quoteattr(self.me)} id={quoteattr(self.id())} type='result'>"
+        head = f"<iq to={quoted(self.me)} id={quoted(self.id())} type='result'>"
         return "s2c", f"{head}<query xmlns='jabber:iq:roster' ver='{self.b64(9)}'>{items}</query></iq>"
 
     def disco(self) -> tuple[str, str]:
         contact = self.random.choice(self.contacts)
         features = "".join(
-            f"<feature var={quoteattr(name)}/>"
+            f"<feature var={quoted(name)}/>"
             for name in sorted(self.random.sample(FEATURES, self.random.randrange(8, 45)))
         )
         category, type_ = self.random.choice(
@@ -769,8 +362,8 @@ class Generator:
             0.8,
             f" name='{self.random.choice(('Conversations', 'Gajim', 'Dino', 'Monal', 'Prosody', 'ejabberd', 'Movim', 'Cheogram', 'Kaidan', 'Profanity'))}'",
         )
-        head = f"<iq from={quoteattr(contact.full)} to={quoteattr(self.me)} id={quoteattr(self.id())} type='result'>"
-        node = self.maybe(0.6, f" node={quoteattr(f'{contact.caps[0]}#{contact.caps[1]}')}")
+        head = f"<iq from={quoted(contact.full)} to={quoted(self.me)} id={quoted(self.id())} type='result'>"
+        node = self.maybe(0.6, f" node={quoted(f'{contact.caps[0]}#{contact.caps[1]}')}")
         form = self.maybe(
             0.2,
             "<x xmlns='jabber:x:data' type='result'><field type='hidden' var='FORM_TYPE'><value>http://jabber.org/network/serverinfo</value></field><field type='list-multi' var='abuse-addresses'><value>mailto:abuse@example.com</value></field></x>",

@@ -14,11 +14,11 @@ import zstandard
 
 from codec.binary_address import MAX_RESOURCES
 from codec.binary_cbor import Tree, array, encode, read_tree, texts
-from codec.binary_dictionary import Dictionary, Tables
+from codec.binary_dictionary import Dictionary
 from codec.binary_form import COMPRESS_FROM_BYTES, PayloadForm
 from codec.binary_head import Session
 from codec.binary_nodes import Encoder, children_of
-from codec.binary_plan import MAX_TREE_DEPTH
+from codec.binary_tokens import MAX_TREE_DEPTH, Tables
 from codec.binary_writer import BinaryWriter
 from codec.element import Element, parse_element
 from codec.jid import JID
@@ -56,6 +56,10 @@ class Sample:
     tree: Element
 
 
+def _sets() -> defaultdict[str, set[int]]:
+    return defaultdict(set)
+
+
 @dataclass
 class Found:
     """What is in the samples."""
@@ -65,8 +69,8 @@ class Found:
     attributes: Counter[str] = field(default_factory=Counter)
     shapes: Counter[tuple[str, str, tuple[str, ...]]] = field(default_factory=Counter)
     values: Counter[str] = field(default_factory=Counter)
-    sessions: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    resources: defaultdict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    sessions: defaultdict[str, set[int]] = field(default_factory=_sets)
+    resources: defaultdict[str, set[int]] = field(default_factory=_sets)
 
 
 def samples_of(lines: Iterable[tuple[int, JID | None, str]]) -> list[Sample]:

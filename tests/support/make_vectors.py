@@ -114,7 +114,7 @@ def _bad() -> list[dict[str, str]]:
         "a slot where there are no tables": frames.frame(1, integer(-1 - (4 << 5)) + integer(3)),
         "a reference to an id that is not there": frames.frame(1, message + b"\x20" + blob(integer(-2))),
         "a block that holds more than its class": frames.frame(1, frames.varint(1) + message + block, 1),
-        "a second HELLO": bytes.fromhex("400b0000487edee812ffaa3dbd"),
+        "a second HELLO": frames.frame(frames.HELLO, integer(0) + integer(0) + blob(load("0001").id)),
     }
     conditions = {"a length over the limit of 262144": "policy-violation"}
     assert size_class
