@@ -64,7 +64,7 @@ class Line:
         session = Session()
         self.reader = BinaryReader(ReaderLimits(), session, DICTIONARIES)
         self.writer = BinaryWriter(SHIPPED, session)
-        client.connection_made(self.transport)
+        client.connection_made(self.transport)  # type: ignore[arg-type]
 
     def read(self) -> list[Event]:
         return self.reader.feed(self.transport.take())
