@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, init, serve, status, top
+from xmppd.cli import account, bridge, check, init, serve, status, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -62,6 +62,10 @@ def build() -> typer.Typer:
     accounts.command("list")(account.list_)
     accounts.command("passwd")(account.passwd)
     application.add_typer(accounts, name="account")
+    wires = typer.Typer(help="What stanzas cost on the wire.", rich_markup_mode=None)
+    wires.callback()(_wire)
+    wires.command("explain")(wire.explain)
+    application.add_typer(wires, name="wire")
     return application
 
 
@@ -71,6 +75,10 @@ def _common(
     ),
 ) -> None:
     """An XMPP server for people on bad networks."""
+
+
+def _wire() -> None:
+    """What stanzas cost on the wire."""
 
 
 def _say_version() -> None:

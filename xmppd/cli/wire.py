@@ -1,0 +1,89 @@
+"""`xmppd wire`: what stanzas cost in the binary form, and what their bytes are for."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from codec.binary_dictionary import Dictionary, load, shipped
+from codec.binary_explain import Explained
+from xmppd.cli.errors import CommandError
+from xmppd.wire_report import Line, ReportError, explained, measure, read_lines
+
+SHOWN_CHARACTERS = 100
+
+FileArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help='Lines of JSON with "category", "xml", "dir", "session", those of the category "_ctx" with the session\'s own JID as "xml";'
+        " or one stanza a line.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object: totals of all and of each category.")]
+FirstOption = Annotated[int, typer.Option("--first", "-n", min=1, metavar="N", help="Explain that many stanzas.")]
+StatelessOption = Annotated[bool, typer.Option("--stateless", help="Explain frames without tables.")]
+DictionaryOption = Annotated[str, typer.Option("--dictionary", metavar="NAME", help="A shipped one; else the newest.")]
+
+
+def explain(
+    file: FileArgument,
+    as_json: JsonOption = False,
+    first: FirstOption = 20,
+    stateless: StatelessOption = False,
+    dictionary: DictionaryOption = "",
+) -> None:
+    """Show the frames of stanzas, their bytes by field, and what XML would have cost. It reads files, no live traffic."""
+    spoken = _dictionary(dictionary)
+    try:
+        with file.open(encoding="utf-8") as texts:
+            lines = list(read_lines(texts))
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CommandError(f"{file}: not UTF-8") from None
+    except ReportError as error:
+        raise CommandError(f"{file}: {error}") from None
+    totals = measure(lines, spoken)
+    if as_json:
+        typer.echo(json.dumps(totals))
+        return
+    for line, frame in explained(lines[:first], spoken, not stateless):
+        for text in _told(line, frame):
+            typer.echo(text)
+    for text in _table(totals):
+        typer.echo(text)
+
+
+def _dictionary(name: str) -> Dictionary:
+    names = shipped()
+    if name and name not in names:
+        raise CommandError(f"no dictionary {name}; there are {', '.join(names)}")
+    return load(name or names[-1])
+
+
+def _told(line: Line, frame: Explained) -> Iterator[str]:
+    xml = len(line.xml)
+    yield f"{line.number}: {line.category}, {line.connection[1]}: XML {xml} bytes, frame {frame.size_bytes} ({_share(frame.size_bytes, xml)})"
+    for field in frame.fields:
+        value = field.value if len(field.value) <= SHOWN_CHARACTERS else f"{field.value[:SHOWN_CHARACTERS]}…"
+        shown = "".join(character if character.isprintable() else " " for character in value)
+        yield f"  {field.size_bytes:6}  {field.name:14} {shown}".rstrip()
+    yield ""
+
+
+def _table(totals: dict[str, dict[str, int]]) -> Iterator[str]:
+    width = max(len(name) for name in totals)
+    yield f"{'category':{width}} {'stanzas':>8} {'XML':>10} {'stateless':>17} {'with tables':>17} {'unequal':>8}"
+    for name, row in sorted(totals.items(), key=lambda item: -item[1]["xml_bytes"]):
+        xml = row["xml_bytes"]
+        shares = "".join(
+            f" {row[form]:>10} {_share(row[form], xml):>6}" for form in ("stateless_bytes", "tables_bytes")
+        )
+        yield f"{name:{width}} {row['stanzas']:>8} {xml:>10}{shares} {row['unequal']:>8}"
+
+
+def _share(size: int, whole: int) -> str:
+    return f"{100 * size / whole:.1f}%" if whole else "-"
