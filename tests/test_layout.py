@@ -64,6 +64,7 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "xmppd.host",
             "xmppd.module",
             "xmppd.modules",
+            "xmppd.opaque_ids",
             "xmppd.resource",
             "xmppd.sasl",
         ),
