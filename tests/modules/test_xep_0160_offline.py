@@ -293,6 +293,28 @@ async def test_a_sender_that_never_stops_does_not_keep_a_client_from_coming(worl
     assert got[0] == "first" and len(got) == len(set(got))
 
 
+async def test_a_client_that_goes_while_it_is_given_what_waits_leaves_it_to_the_next_and_no_more(
+    world: World, romeo: Phone
+) -> None:
+    """What was begun for it is over, though another one with room is there when storage answers."""
+    await romeo.send(chat(BARE, "zero"))
+    backend_of(world).hold()
+    await romeo.send(chat(BARE, "one"))
+    gone = await Phone.login(world, BALCONY, presence=None, resume="")
+    gone.push("<presence/>")
+    await world.settle()
+    await gone.cut()
+    first, second = await Phone.login(world, BALCONY, presence=None), await Phone.login(world, CHAMBER, presence=None)
+    for phone in (first, second):
+        phone.push("<presence/>")
+        await world.settle()
+    await romeo.send(chat(CHAMBER, "two"))
+    backend_of(world).release()
+    await world.settle()
+    assert bodies(await first.messages()) == ["zero", "one"]
+    assert bodies(await second.messages()) == ["two"]
+
+
 # the history
 
 

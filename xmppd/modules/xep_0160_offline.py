@@ -209,7 +209,8 @@ class OfflineModule(
             taker: Resource | None = resource
             while taker is not None and not taker.is_ended:
                 await self._pass(taker, delivery)
-                taker = _with_room(resource.account, 1) if delivery.is_waiting else None
+                is_over = not delivery.is_waiting or not _is_current(delivery, resource.account)
+                taker = None if is_over else _with_room(resource.account, 1)
         finally:
             delivery.is_giving = False
 
@@ -226,6 +227,8 @@ class OfflineModule(
         while after_id < mark:
             page = await self.host.archive.pending(jid, after_id, PAGE)
             fetched = await self._fetched(resource, page)
+            if not _is_current(delivery, resource.account):
+                return
             for message in page:
                 burst_bytes += len(message.stanza)
                 if burst_bytes > BURST_BYTES:
@@ -242,8 +245,9 @@ class OfflineModule(
                         self._give_one(resource, message)
             if not page:
                 break
-        delivery.passed(mark)
-        self._save_soon(jid, delivery)
+        if _is_current(delivery, resource.account):
+            delivery.passed(mark)
+            self._save_soon(jid, delivery)
 
     def _retry_later(self, resource: Resource, delivery: Delivery) -> None:
         """Nobody tells when a client without acknowledgements has room again."""
@@ -252,7 +256,7 @@ class OfflineModule(
 
     def _go_on(self, resource: Resource, delivery: Delivery) -> None:
         if resource.is_ended or delivery.is_giving or not delivery.is_waiting:
-            return
+            return  # whoever gives looks again
         if _has_room(resource, 1):
             self._give_more(resource.account, delivery)
         else:
@@ -358,6 +362,11 @@ class OfflineModule(
     def _written(self, jid: JID, state: State, commit: Commit) -> None:
         if commit.error is None and self._unstored.get(jid) == state:
             del self._unstored[jid]
+
+
+def _is_current(delivery: Delivery, account: Account) -> bool:
+    """Whether it still tells where the account stands: all its resources may have ended, and others come, while we waited."""
+    return account.loaded_part(Delivery) is delivery
 
 
 def _takes(resource: Resource) -> bool:
