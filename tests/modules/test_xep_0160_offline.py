@@ -8,7 +8,6 @@ from storage.interface import StorageError, StorageFull
 from storage.memory import MemoryBackend
 from tests.modules.conftest import MakeWorld
 from tests.support.chat import (
-    CARBONS,
     MAM,
     MESSAGES,
     Phone,
@@ -639,81 +638,6 @@ async def test_who_leaves_halfway_leaves_the_rest_to_the_next(
     monkeypatch.undo()
     rest = await come(world)
     assert len(got) < 30 and got + rest[rest.index(str(len(got))) :] == [str(count) for count in range(30)]
-
-
-# without histories
-
-
-@pytest.fixture
-async def forgetful(make_world: MakeWorld) -> World:
-    world = await make_world(*MESSAGES, settings={"archive.enabled": False})
-    await world.account(BARE)
-    return world
-
-
-async def test_without_histories_messages_wait_all_the_same_and_are_in_none(forgetful: World) -> None:
-    romeo = await Phone.login(forgetful, ROMEO)
-    await romeo.send(chat(BARE, "one"))
-    assert await come(forgetful) == ["one"]
-    assert await come(forgetful) == []
-    assert await forgetful.shared.backend.archive.bounds(BARE) is None
-
-
-async def test_without_histories_what_one_never_acknowledged_waits(forgetful: World) -> None:
-    timers = Timers(forgetful)
-    romeo = await Phone.login(forgetful, ROMEO)
-    juliet = await Phone.login(forgetful, BALCONY)
-    await juliet.send(f"<iq type='set' id='c'><enable xmlns='{CARBONS}'/></iq>")
-    await juliet.ack()
-    stamp = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
-    await romeo.send(chat(BARE, "one"), chat(BARE, "with a stamp of its sender's", stamp))
-    await juliet.cut()
-    await timers.advance(600)
-    assert await come(forgetful) == ["one", "with a stamp of its sender's"]
-    assert await come(forgetful) == []
-
-
-async def test_without_histories_copies_and_results_are_no_messages_that_wait(forgetful: World) -> None:
-    timers = Timers(forgetful)
-    romeo = await Phone.login(forgetful, ROMEO)
-    plain = await Phone.login(forgetful, BALCONY, "<presence><priority>5</priority></presence>")
-    copied = await Phone.login(forgetful, CHAMBER)
-    await copied.send(f"<iq type='set' id='c'><enable xmlns='{CARBONS}'/></iq>")
-    await copied.cut()
-    await romeo.send(chat(BARE, "one"))
-    await plain.send(chat(romeo, "two"))
-    assert bodies(await plain.messages()) == ["one"]
-    await plain.ack()
-    await plain.client.close()
-    await timers.advance(600)
-    assert await come(forgetful) == []
-
-
-async def test_without_histories_lost_messages_wait_beside_one_that_is_not_available(forgetful: World) -> None:
-    timers = Timers(forgetful)
-    romeo = await Phone.login(forgetful, ROMEO)
-    lost, other = await Phone.login(forgetful, BALCONY), await Phone.login(forgetful, CHAMBER)
-    await other.send(GONE)
-    await lost.cut()
-    await romeo.send(chat(BALCONY, "one"))
-    await timers.advance(600)
-    await other.send("<presence/>")
-    assert bodies(await other.messages()) == ["one"]
-
-
-async def test_without_histories_and_without_room_what_was_lost_is_logged_and_the_server_goes_on(
-    forgetful: World,
-) -> None:
-    timers = Timers(forgetful)
-    romeo, juliet = await Phone.login(forgetful, ROMEO), await Phone.login(forgetful, BALCONY)
-    await juliet.cut()
-    await romeo.send(chat(BARE, "one"))
-    backend_of(forgetful).fail_with(StorageFull("no room"), at_call=True)
-    await timers.advance(600)
-    backend_of(forgetful).fail_with(None)
-    assert forgetful.host().resource(juliet.jid) is None
-    await romeo.send(chat(BARE, "two"))
-    assert await come(forgetful) == ["two"]
 
 
 # the cursor on disk
