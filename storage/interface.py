@@ -250,6 +250,11 @@ class ArchivePage:
 class ArchiveStore(ABC):
     """One append-only log of messages, and for each owner an index into it."""
 
+    @property
+    def last_id(self) -> int:
+        """The greatest id that was ever appended and is known here, 0 when there is none."""
+        return 0
+
     @abstractmethod
     def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:
         """Keep a message once and list it in the history of each copy's owner.

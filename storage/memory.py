@@ -174,6 +174,10 @@ class MemoryArchiveStore(ArchiveStore):
         self._log: dict[int, _Entry] = {}
         self._histories: dict[str, _History] = {}
 
+    @property
+    def last_id(self) -> int:
+        return max(self._log, default=0)
+
     def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:
         check_copies(copies)
         copies = tuple(copies)

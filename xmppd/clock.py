@@ -43,6 +43,10 @@ class Ids:
         self._last = id_
         return id_
 
+    def start_after(self, id_: int) -> None:
+        """Give only ids greater than this one: the clock may have been set back since it was given."""
+        self._last = max(self._last, id_)
+
     def token(self) -> str:
         """Return 16 random characters that nobody can guess (96 bits)."""
         return secrets.token_urlsafe(12)

@@ -100,6 +100,7 @@ class Server:
             self.config.limits.outbox_bytes,
             self.config.limits.stream_bytes_per_s,
         )
+        self.shared.ids.start_after(self.backend.archive.last_id)
         self.shared.archive_ids = OpaqueIds(await self._secret("archive_ids"))
         for domain in self.config.server.domains:
             self.shared.hosts[domain] = Host(domain, self.shared)

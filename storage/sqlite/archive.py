@@ -43,6 +43,10 @@ class SqliteArchiveStore(ArchiveStore):
         self._stanzas = ManyKeys("SELECT stanza FROM log WHERE id = ?")
         self._numbers = ManyKeys("SELECT id FROM jid WHERE name = ?")
 
+    @property
+    def last_id(self) -> int:
+        return self._last_id
+
     def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:
         check_copies(copies)
         if id_ > self._last_id:

@@ -61,3 +61,12 @@ def test_tokens_are_long_and_never_the_same():
     tokens = {Ids(Clock()).token() for _ in range(100)}
     assert len(tokens) == 100
     assert all(len(token) == 16 and token.isascii() for token in tokens)
+
+
+def test_ids_go_on_above_those_of_a_clock_that_was_ahead() -> None:
+    ids = Ids(Clock())
+    ahead = ids.stanza_id() + (3_600_000_000 << ID_SHIFT_BITS)
+    ids.start_after(ahead)
+    assert ids.stanza_id() == ahead + 1
+    ids.start_after(5)
+    assert ids.stanza_id() == ahead + 2

@@ -198,3 +198,11 @@ async def test_a_stanza_comes_back_byte_for_byte(backend: Backend) -> None:
     await backend.archive.append(1, stanza, [ArchiveCopy("ä@example.org", 'quo"te@example.org', "a\\b 𐍈\n")])
     (message,) = (await backend.archive.query("ä@example.org", ArchiveQuery())).messages
     assert message == ArchivedMessage(1, stanza, 'quo"te@example.org', "a\\b 𐍈\n", False)
+
+
+async def test_the_greatest_id_is_known(backend: Backend) -> None:
+    assert backend.archive.last_id == 0
+    await fill(backend, 3)
+    await backend.archive.append(1_000, b"<message/>", both(ROMEO, JULIET))
+    await backend.archive.append(500, b"<message/>", both(ROMEO, JULIET))
+    assert backend.archive.last_id == 1_000

@@ -87,3 +87,13 @@ async def test_an_append_that_is_refused_does_not_use_its_id(sqlite: SqliteBacke
         sqlite.archive.append(5, None, both(ROMEO, JULIET))  # type: ignore[arg-type]
     await sqlite.archive.append(4, b"x", both(ROMEO, JULIET))
     await sqlite.archive.append(5, b"x", both(ROMEO, JULIET))
+
+
+async def test_the_greatest_id_is_known_after_a_restart(tmp_path: Path) -> None:
+    for expected in (0, 77):
+        backend = SqliteBackend(tmp_path / "x.db")
+        await backend.open()
+        assert backend.archive.last_id == expected
+        if not expected:
+            await backend.archive.append(77, b"<message/>", both(ROMEO, JULIET))
+        await backend.close()
