@@ -21,8 +21,8 @@ from codec.jid import JID, InvalidJID
 from codec.limits import ReaderLimits
 from codec.stanza import IQ
 from codec.xml_parser import ParserPool
-from codec.xml_reader import STREAMS_NS, XmlReader
-from codec.xml_writer import XmlWriter
+from codec.xml_reader import XmlReader
+from codec.xml_writer import STREAMS_NS, XmlWriter
 
 SASL_NS = "urn:ietf:params:xml:ns:xmpp-sasl"
 SASL2_NS = "urn:xmpp:sasl:2"

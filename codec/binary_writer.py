@@ -14,7 +14,7 @@ from codec.binary_reader import CSI_NS, FLAG_TABLES, SM_NS, VERSION
 from codec.binary_tables import SentTables
 from codec.element import Element
 from codec.stanza import Stanza
-from codec.xml_writer import ERRORS_NS, STREAMS_NS
+from codec.xml_writer import STREAMS_NS, error_children
 
 REFER, KEEP = -2, -66
 """In place of a packed value: its slot; the slot that it goes into, before it."""
@@ -143,15 +143,7 @@ class BinaryWriter:
 
     def error(self, condition: str, text: str | None = None, app: Element | None = None) -> bytes:
         """Return <stream:error/>, as `XmlWriter.error`."""
-        if condition == "see-other-host":
-            children = [Element(f"{ERRORS_NS} {condition}", {}, (text or "",))]
-        else:
-            children = [Element(f"{ERRORS_NS} {condition}")]
-            if text is not None:
-                children.append(Element(f"{ERRORS_NS} text", {}, (text,)))
-        if app is not None:
-            children.append(app)
-        return self.element(Element(f"{STREAMS_NS} error", {}, tuple(children)))
+        return self.element(Element(f"{STREAMS_NS} error", {}, error_children(condition, text, app)))
 
     def close(self) -> bytes:
         """Return the end of the stream."""

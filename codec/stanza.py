@@ -20,7 +20,6 @@ _MAX_DEPTH = MAX_DEPTH + 16
 
 P = TypeVar("P", bound=Payload)
 
-escape_attribute = escape_value
 """Returns text as it may stand between the quotes of an attribute; ValueError when XML cannot hold it."""
 
 
@@ -224,15 +223,15 @@ class Stanza:
     def _write(self, declaration: str) -> bytes:
         head = f"<{self.kind}{declaration}"
         if self.from_ is not None:
-            head += f" from='{escape_attribute(self.from_)}'"
+            head += f" from='{escape_value(self.from_)}'"
         if self.to is not None:
-            head += f" to='{escape_attribute(self.to)}'"
+            head += f" to='{escape_value(self.to)}'"
         if self.id is not None:
-            head += f" id='{escape_attribute(self.id)}'"
+            head += f" id='{escape_value(self.id)}'"
         if self.type != self.default_type:
-            head += f" type='{escape_attribute(self.type)}'"
+            head += f" type='{escape_value(self.type)}'"
         if self.lang is not None:
-            head += f" xml:lang='{escape_attribute(self.lang)}'"
+            head += f" xml:lang='{escape_value(self.lang)}'"
         if self.scope:
             head += self.scope.decode()
         inner = self._inner

@@ -16,14 +16,13 @@ What else is worth knowing:
 import re
 from xml.parsers import expat
 
-from codec.element import Element, escape_text, parse_element
+from codec.element import Element, escape_text, escape_value, parse_element
 from codec.events import BadStanza, Event, StreamBroken, StreamClosed, StreamOpened
 from codec.jid import JID, InvalidJID
 from codec.limits import HEADER_BYTES, ReaderLimits
-from codec.stanza import IQ, XML_LANG, Message, Presence, Stanza, escape_attribute
+from codec.stanza import IQ, XML_LANG, Message, Presence, Stanza
 from codec.xml_parser import Parser, ParserPool, Refused
-
-STREAMS_NS = "http://etherx.jabber.org/streams"
+from codec.xml_writer import STREAMS_NS
 
 _KINDS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq": IQ}
 _START_TAG = re.compile(rb"<[^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*>")
@@ -301,13 +300,13 @@ class XmlReader:
         usual = default == self._content_ns and prefixes.get("stream", STREAMS_NS) == STREAMS_NS
         if default != self._content_ns and self._content_ns not in others.values():
             raise Refused("invalid-namespace")
-        declared = "".join(f" xmlns:{prefix}='{escape_attribute(uri)}'" for prefix, uri in others.items())
+        declared = "".join(f" xmlns:{prefix}='{escape_value(uri)}'" for prefix, uri in others.items())
         self._scope = declared.encode() if usual else None
         if usual and not others:
             self._prime = USUAL_HEADERS[self._content_ns]
         else:
             every = "".join(
-                f" xmlns{':' + prefix if prefix else ''}='{escape_attribute(uri)}'" for prefix, uri in prefixes.items()
+                f" xmlns{':' + prefix if prefix else ''}='{escape_value(uri)}'" for prefix, uri in prefixes.items()
             )
             # the peer's own name for it, which its end tag will have too
             self._prime = b"<%b%b>" % (_name_of(match.group()), every.encode())

@@ -1,7 +1,7 @@
 """What goes out on an XML stream, as bytes (RFC 6120 §4)."""
 
-from codec.element import Element
-from codec.stanza import Stanza, escape_attribute
+from codec.element import Element, escape_value
+from codec.stanza import Stanza
 
 STREAMS_NS = "http://etherx.jabber.org/streams"
 ERRORS_NS = "urn:ietf:params:xml:ns:xmpp-streams"
@@ -22,12 +22,12 @@ class XmlWriter:
     def header(self, *, from_: str | None, id_: str, to: str | None = None, lang: str = "en") -> bytes:
         """Return the header that answers or opens a stream (RFC 6120 §4.7), XML declaration included."""
         head = f"<?xml version='1.0'?><stream:stream xmlns='{self._content_ns}' xmlns:stream='{STREAMS_NS}'"
-        head += f" id='{escape_attribute(id_)}'"
+        head += f" id='{escape_value(id_)}'"
         if from_ is not None:
-            head += f" from='{escape_attribute(from_)}'"
+            head += f" from='{escape_value(from_)}'"
         if to is not None:
-            head += f" to='{escape_attribute(to)}'"
-        return f"{head} version='1.0' xml:lang='{escape_attribute(lang)}'>".encode()
+            head += f" to='{escape_value(to)}'"
+        return f"{head} version='1.0' xml:lang='{escape_value(lang)}'>".encode()
 
     def features(self, features: list[Element]) -> bytes:
         """Return <stream:features/> with these children (RFC 6120 §4.3.2)."""
@@ -57,16 +57,22 @@ class XmlWriter:
 
         The condition see-other-host carries `text` as its own: the address to go to (§4.9.3.19).
         """
-        if condition == "see-other-host":
-            children = [Element(f"{ERRORS_NS} {condition}", {}, (text or "",))]
-        else:
-            children = [Element(f"{ERRORS_NS} {condition}")]
-            if text is not None:
-                children.append(Element(f"{ERRORS_NS} text", {}, (text,)))
-        if app is not None:
-            children.append(app)
+        children = error_children(condition, text, app)
         return b"<stream:error>" + b"".join(child.to_xml() for child in children) + b"</stream:error>"
 
     def close(self) -> bytes:
         """Return the end tag of the stream (RFC 6120 §4.4)."""
         return b"</stream:stream>"
+
+
+def error_children(condition: str, text: str | None, app: Element | None) -> tuple[Element, ...]:
+    """Return what a <stream:error/> holds, whichever form it is written in; see `XmlWriter.error`."""
+    if condition == "see-other-host":
+        children = [Element(f"{ERRORS_NS} {condition}", {}, (text or "",))]
+    else:
+        children = [Element(f"{ERRORS_NS} {condition}")]
+        if text is not None:
+            children.append(Element(f"{ERRORS_NS} text", {}, (text,)))
+    if app is not None:
+        children.append(app)
+    return tuple(children)

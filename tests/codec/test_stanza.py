@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codec.element import Element, parse_element
+from codec.element import Element, escape_value, parse_element
 from codec.jid import JID
 from codec.payload import Payload, PayloadError, attr
-from codec.stanza import IQ, Message, Presence, escape_attribute
+from codec.stanza import IQ, Message, Presence
 from tests.support.pieces import opened
 
 ROMEO = JID.parse("romeo@example.org/orchard")
@@ -173,7 +173,7 @@ def test_what_xml_cannot_hold_is_never_written(bad):
 
 def test_attribute_without_special_characters_is_returned_as_it_is():
     text = "a-b_c.é"
-    assert escape_attribute(text) is text
+    assert escape_value(text) is text
 
 
 def test_reply_goes_to_who_asked_from_whom_was_asked():

@@ -6,11 +6,11 @@ written at once, the message itself but once. Its acknowledgement waits for that
 What is read: a page of the asking account's own history, by the form and the RSM of `xep_0313_query.py`.
 """
 
-from codec.element import Element
+from codec.element import Element, escape_value
 from codec.jid import JID
 from codec.payloads.hints import NO_PERMANENT_STORE
 from codec.payloads.stanza_id import StanzaId
-from codec.stanza import IQ, Message, escape_attribute
+from codec.stanza import IQ, Message
 from storage.interface import ArchiveCopy, ArchivedMessage, StorageFull
 from xmppd.clock import ID_SHIFT_BITS, time_of_id
 from xmppd.errors import StanzaError
@@ -204,7 +204,7 @@ class ArchiveModule(
     def _send(self, resource: Resource, owner: JID, request: Query, messages: list[ArchivedMessage]) -> None:
         head = f"<result xmlns='{NS}'"
         if request.queryid is not None:
-            head += f" queryid='{escape_attribute(request.queryid)}'"
+            head += f" queryid='{escape_value(request.queryid)}'"
         ordered = reversed(messages) if request.is_flipped else messages
         for message in ordered:
             inner = result_inner(head, self.host.archive_ids.text_of(message.id), message, time_of_id(message.id))

@@ -8,10 +8,11 @@ is recognised, also after a crash: what an account has sent lately is read back 
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from codec.element import escape_value
 from codec.jid import JID
 from codec.payload import PayloadError
 from codec.payloads.stanza_id import NS, OriginId, StanzaId
-from codec.stanza import Message, escape_attribute
+from codec.stanza import Message
 from storage.interface import Commit
 from xmppd.clock import ID_SHIFT_BITS
 from xmppd.hooks import AccountEvent, MessageEvent, Phase, account_sends, message_received, message_sent
@@ -119,4 +120,4 @@ def _is_by(text: str | None, jid: JID) -> bool:
 
 def stanza_id_xml(by: JID, id_: str) -> bytes:
     """Return <stanza-id/> as bytes."""
-    return f"<stanza-id xmlns='{NS}' id='{escape_attribute(id_)}' by='{escape_attribute(by)}'/>".encode()
+    return f"<stanza-id xmlns='{NS}' id='{escape_value(id_)}' by='{escape_value(by)}'/>".encode()
