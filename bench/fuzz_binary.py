@@ -1,11 +1,13 @@
 """Broken input for the binary reader: `python -m bench.fuzz_binary [--seconds N] [--seed N]`.
 
 Frames of our own stanzas are damaged, cut, glued and made up; each must give events, all of them usable, in bounded time and memory.
-Ends with 1 and prints the input when one does not.
+Ends with 1 and prints the input when one does not. A case that never ends is ended by a timer, and counts as a hang.
 """
 
 import argparse
 import random
+import resource
+import signal
 import sys
 import time
 import traceback
@@ -25,6 +27,8 @@ from codec.train.stanzas import Generator
 from codec.xml_reader import USUAL_HEADERS, XmlReader
 
 MAX_CASE_S = 2.0
+HANG_S = 60
+TOLD_EVERY_S = 300.0
 LIMITS = ReaderLimits(stanza_bytes=65_536)
 
 
@@ -128,29 +132,63 @@ class Fuzzer:
         assert reader.pending_bytes <= LIMITS.stanza_bytes + 10
 
 
+class Hung(Exception):
+    """A case took longer than `HANG_S`."""
+
+
+def on_alarm(_number: int, _frame: object) -> None:
+    """End a case that does not end by itself."""
+    raise Hung
+
+
+def peak_memory_mib() -> float:
+    """Return the most that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def broke(fuzzer: Fuzzer, data: bytes) -> str:
+    """Run one case; return what went wrong, "" when nothing did."""
+    before = time.process_time()
+    signal.alarm(HANG_S)
+    try:
+        fuzzer.run(data)
+    except Hung:
+        return f"did not end within {HANG_S} s"
+    except Exception:  # noqa: BLE001  whatever it is, it is what we look for
+        return traceback.format_exc()
+    finally:
+        signal.alarm(0)
+    took = time.process_time() - before
+    return f"took {took:.1f} s" if took > MAX_CASE_S else ""
+
+
 def main() -> int:
     """Run for some time; return 1 when something went wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench.fuzz_binary", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    fuzzer, started, cases, slowest = Fuzzer(options.seed), time.monotonic(), 0, 0.0
+    signal.signal(signal.SIGALRM, on_alarm)
+    fuzzer = Fuzzer(options.seed)
+    started = told = time.monotonic()
+    cases, begun_mib = 0, peak_memory_mib()
+
+    def tell() -> None:
+        spent = time.monotonic() - started
+        peak = f"peak memory {peak_memory_mib():.0f} MiB ({begun_mib:.0f} before the first)"
+        print(f"{cases} cases in {spent:.0f} s, none broke anything; {peak}", flush=True)
+
     while time.monotonic() - started < options.seconds:
         data = fuzzer.case()
-        before = time.process_time()
-        try:
-            fuzzer.run(data)
-        except Exception:  # noqa: BLE001  whatever it is, it is what we look for
-            traceback.print_exc()
-            print(f"seed {options.seed}, case {cases}: {data.hex()}", file=sys.stderr)
-            return 1
-        took = time.process_time() - before
-        slowest = max(slowest, took)
-        if took > MAX_CASE_S:
-            print(f"seed {options.seed}, case {cases} took {took:.1f} s: {data.hex()}", file=sys.stderr)
+        what = broke(fuzzer, data)
+        if what:
+            print(f"seed {options.seed}, case {cases}: {what}\n{data.hex()}", file=sys.stderr)
             return 1
         cases += 1
-    print(f"{cases} cases in {options.seconds:.0f} s, none broke anything; the slowest took {slowest * 1000:.1f} ms")
+        if time.monotonic() - told > TOLD_EVERY_S:
+            told = time.monotonic()
+            tell()
+    tell()
     return 0
 
 
