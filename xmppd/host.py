@@ -12,6 +12,7 @@ from codec.jid import JID
 from codec.stanza import IQ, Stanza
 from storage.interface import Backend, KeyValStore, MapStore, StorageFull
 from xmppd.clock import Clock, Ids
+from xmppd.component import Components
 from xmppd.config import Config
 from xmppd.errors import StanzaError
 from xmppd.hooks import AccessEvent, DeliveredEvent, Filter, Hook, Signal, presence_access, stanza_delivered
@@ -30,6 +31,7 @@ class Shared:
     """What all hosts of a server share.
 
     Attributes:
+        components: who takes what is for domains that are no virtual hosts.
         password_work: hashes passwords, for logins and for new ones.
         route: sends any stanza on by its `to`; returns a coroutine only when it has to wait.
         end_resource: ends a resource for good.
@@ -45,6 +47,7 @@ class Shared:
         self.metrics = metrics
         self.password_work = PasswordWork()
         self.hosts: dict[str, Host] = {}
+        self.components = Components()
         self.route: Callable[[Stanza], Coroutine[Any, Any, None] | None] = _not_yet
         self.end_resource: Callable[[Resource, str], Coroutine[Any, Any, None]] = _not_yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], object] = _not_yet

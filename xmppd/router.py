@@ -11,6 +11,7 @@ from typing import Any
 from codec.jid import JID
 from codec.stanza import IQ, Message, Presence, Stanza
 from storage.interface import Commit, StorageFull
+from xmppd.component import Component, both
 from xmppd.dispatch import answer, check_iq
 from xmppd.errors import StanzaError, error_reply
 from xmppd.hooks import (
@@ -92,20 +93,41 @@ class Router:
                 self._deliver_message(event, bare, host, recipient)
         except StanzaError as error:
             self._refuse(event.message, error, resource)
+        taken = event.commit
         if event.copies:
             try:
                 own_host.run_filter(message_routed, event)
             except StanzaError as error:
                 self._refuse(event.message, error, resource)
-        return event.commit
+        return both(taken, event.commit)
 
     def _deliver_message(self, event: MessageEvent, bare: JID, host: Host | None, recipient: Account | None) -> None:
         if host is None:
-            raise StanzaError("remote-server-not-found")
+            event.commit = self._component(bare.domainpart).take(event.message)
+            return
         if recipient is None:
             # RFC 6121 §8.1, §8.5.1: no such account, or the domain itself, which takes no messages
             raise StanzaError("service-unavailable")
         host.run_filter(message_received, event)
+
+    def _component(self, domain: str) -> Component:
+        """Return who takes what is for a domain that is no host of ours.
+
+        Raises:
+            StanzaError: remote-server-not-found: nobody does.
+        """
+        component = self._shared.components.find(domain)
+        if component is None:
+            raise StanzaError("remote-server-not-found")
+        return component
+
+    def _pass_on(self, stanza: Stanza, resource: Resource | None = None) -> None:
+        """Hand a stanza to the component that has its domain."""
+        assert stanza.to is not None
+        try:
+            self._component(stanza.to.domainpart).take(stanza)
+        except StanzaError as error:
+            self._refuse(stanza, error, resource)
 
     def _refuse(self, stanza: Stanza, error: StanzaError, resource: Resource | None) -> None:
         reply = error_reply(stanza, error)
@@ -174,9 +196,10 @@ class Router:
     def _message_from_elsewhere(self, message: Message) -> Waiting | None:
         assert message.to is not None
         host = self.hosts.get(message.to.domainpart)
-        if host is None or not message.to.localpart:
-            if host is None:
-                self._refuse(message, StanzaError("remote-server-not-found"), None)
+        if host is None:
+            self._pass_on(message)
+            return None
+        if not message.to.localpart:
             return None
         recipient = host.accounts.get(message.to.bare)
         if recipient is None:
@@ -204,9 +227,13 @@ class Router:
         assert to is not None
         host = self.hosts.get(to.domainpart)
         if host is None:
-            if presence.type in SUBSCRIPTION_TYPES or presence.type == "probe":
-                self._refuse(presence, StanzaError("remote-server-not-found"), None)
-            return
+            if self._shared.components.find(to.domainpart) is not None or presence.type not in (
+                "",
+                "unavailable",
+                "error",
+            ):
+                self._pass_on(presence)
+            return  # without federation nobody minds that somebody elsewhere cannot see it
         if not to.localpart:
             return
         account = host.accounts.get(to.bare)
@@ -232,7 +259,7 @@ class Router:
         assert iq.to is not None
         host = self.hosts.get(iq.to.domainpart)
         if host is None:
-            self._refuse(iq, StanzaError("remote-server-not-found"), resource)
+            self._pass_on(iq, resource)
             return None
         if not iq.to.resourcepart:
             if iq.type in ("result", "error"):
