@@ -24,6 +24,7 @@ LIBRARIES = {
     "aiodns": ("xmppd/cli/dns.py",),
     "aiohttp": ("xmppd/web/",),
     "cryptography": ("xmppd/certificates.py", "xmppd/tls.py", "xmppd/tls_engine.py"),
+    "dns": ("xmppd/s2s/resolver.py",),
     "lxml": ("compliance/",),
     "precis_i18n": ("codec/jid.py", "xmppd/sasl/keys.py"),
     "prometheus_client": ("xmppd/metrics.py",),

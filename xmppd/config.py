@@ -4,6 +4,7 @@ This file says what settings there are, with their defaults and what they mean; 
 `xmppd init` writes are made from it. `config_sources.py` reads them from the file, the environment and the command line.
 """
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,6 +53,20 @@ def _as_list(value: Any) -> Any:
 
 def _as_address(value: Any) -> Any:
     return parse_address(value) if isinstance(value, str) else value
+
+
+def _as_resolver(value: Any) -> Any:
+    """Return the address of a DNS server, None for an empty text."""
+    if not isinstance(value, str):
+        return value
+    if not value:
+        return None
+    address = parse_address(value)
+    try:
+        ipaddress.ip_address(address.host)
+    except ValueError:
+        raise ValueError(f'"{value}": a DNS server is named by its IP address, as in "127.0.0.1:53"') from None
+    return address
 
 
 def _as_jid(value: Any) -> Any:
@@ -166,6 +181,22 @@ class C2SConfig(Section):
     max_connections_per_address: Count = Field(
         1000,
         description="Connections from one address; loopback is not counted, a proxy there speaks for many. 0: no limit.",
+    )
+
+
+class S2SConfig(Section):
+    """[s2s]: other servers."""
+
+    listen: Addresses = Field(("[::]:5269",), description="Addresses for other servers, with STARTTLS.")
+    direct_tls: Addresses = Field((), description="Addresses for other servers where TLS starts at once (XEP-0368).")
+    resolver: Annotated[Address | None, BeforeValidator(_as_resolver)] = Field(
+        "127.0.0.1:53",  # type: ignore[arg-type]
+        description="The DNS server that is asked where other servers are: it alone, on this port, by UDP and TCP. "
+        "Empty: those of /etc/resolv.conf.",
+    )
+    authentication: Literal["certificate-or-dialback", "certificate", "dialback"] = Field(
+        "certificate-or-dialback",
+        description="How other servers prove who they are: certificate-or-dialback, certificate, dialback.",
     )
 
 
@@ -291,6 +322,7 @@ class Config(Section):
     admin: AdminConfig
     tls: TLSConfig
     c2s: C2SConfig
+    s2s: S2SConfig
     limits: LimitsConfig
     scram: ScramConfig
     registration: RegistrationConfig
@@ -322,14 +354,16 @@ class Config(Section):
     def _fill(cls, data: Any) -> Any:
         """Make every section, so that its defaults are taken from the right folder.
 
-        Direct TLS cannot be served without a certificate; who did not ask for it does without.
+        Direct TLS and other servers cannot be served without a certificate; who did not ask for them does without.
         """
         if not isinstance(data, dict):
             return data
         filled: dict[str, Any] = {name: {} for name in cls.model_fields} | data
-        tls, c2s = filled["tls"], filled["c2s"]
-        if isinstance(tls, dict) and isinstance(c2s, dict) and not tls.get("certificate") and not tls.get("domains"):
-            filled["c2s"] = {"direct_tls": ()} | c2s
+        tls = filled["tls"]
+        if isinstance(tls, dict) and not tls.get("certificate") and not tls.get("domains"):
+            for section, without in (("c2s", {"direct_tls": ()}), ("s2s", {"listen": ()})):
+                if isinstance(filled[section], dict):
+                    filled[section] = without | filled[section]
         return filled
 
     def contradictions(self) -> list[str]:
@@ -340,6 +374,8 @@ class Config(Section):
                 found.append("c2s.direct_tls needs tls.certificate")
             if self.c2s.listen and self.c2s.require_tls:
                 found.append("c2s.require_tls needs tls.certificate (xmppd init makes one), or must be false")
+            if self.s2s.direct_tls:
+                found.append("s2s.direct_tls needs tls.certificate")
         for address in self.c2s.proxy_protocol:
             if address not in (*self.c2s.listen, *self.c2s.direct_tls):
                 found.append(f"c2s.proxy_protocol: {address} is in neither c2s.listen nor c2s.direct_tls")

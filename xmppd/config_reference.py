@@ -25,8 +25,7 @@ XMPPD_C2S__LISTEN='["127.0.0.1:15222"]' xmppd serve --set log.level=debug --set 
 ```
 
 Values there are TOML; a word that is no TOML value is taken as a text, and one text stands for a list of one. Names of parts that
-are still to come (`s2s.listen`, `s2s.direct_tls`, `s2s.resolver`, `s2s.authentication`, `cluster.redis`, `kafka.bootstrap`,
-`media.url`) may be given empty.
+are still to come (`cluster.redis`, `kafka.bootstrap`, `media.url`) may be given empty.
 
 SIGHUP reads certificate and key files again, without closing a stream; other settings count from the next start.
 

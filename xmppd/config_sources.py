@@ -25,10 +25,6 @@ ENVIRONMENT_PREFIX = "XMPPD_"
 # Names that stay, for parts that are not built yet: empty values are taken, so that one command line fits every version.
 RESERVED: Mapping[str, str] = MappingProxyType(
     {
-        "s2s.listen": "federation",
-        "s2s.direct_tls": "federation",
-        "s2s.resolver": "federation",
-        "s2s.authentication": "federation",
         "cluster.redis": "more than one server on the same data",
         "kafka.bootstrap": "Kafka",
         "media.url": "file upload",

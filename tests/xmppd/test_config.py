@@ -116,3 +116,19 @@ def test_every_setting_is_used():
         section, _, key = name.partition(".")
         if key and section != "contacts":
             assert re.search(rf"\.{key}\b", text), f"nothing reads {name}: build it or take it out of xmppd/config.py"
+
+
+def test_other_servers_are_served_when_there_is_a_certificate():
+    assert config().s2s.listen == ()
+    assert config(tls={"certificate": "a"}).s2s.listen == (Address("::", 5269),)
+    assert config(s2s={"listen": "127.0.0.1:0"}).s2s.listen == (Address("127.0.0.1", 0),)
+    ours = config(c2s={"require_tls": False}, s2s={"direct_tls": "[::]:5270"})
+    assert ours.contradictions() == ["s2s.direct_tls needs tls.certificate"]
+
+
+def test_the_resolver_is_an_address_or_the_system_s():
+    assert config().s2s.resolver == Address("127.0.0.1", 53)
+    assert config(s2s={"resolver": "[::1]:5353"}).s2s.resolver == Address("::1", 5353)
+    assert config(s2s={"resolver": ""}).s2s.resolver is None
+    with pytest.raises(ValidationError, match="named by its IP address"):
+        config(s2s={"resolver": "localhost:53"})

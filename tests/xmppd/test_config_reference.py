@@ -36,7 +36,9 @@ def test_every_default_in_an_annotated_file_is_the_default(tmp_path):
         line.removeprefix("#") if line.startswith("#") and not line.startswith("# ") else line for line in lines
     )
     shown = Config.model_validate(tomllib.loads(text), context={"base": tmp_path})
-    usual = Config.model_validate({"c2s": {"direct_tls": "[::]:5223"}}, context={"base": tmp_path})
+    usual = Config.model_validate(
+        {"c2s": {"direct_tls": "[::]:5223"}, "s2s": {"listen": "[::]:5269"}}, context={"base": tmp_path}
+    )
     assert shown == usual
 
 

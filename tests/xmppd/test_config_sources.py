@@ -126,8 +126,8 @@ def test_a_value_in_the_place_of_a_section_gets_a_line():
 
 
 def test_names_of_parts_to_come_are_taken_when_empty():
-    assert load_config(None, [*PLAIN, "s2s.listen=[]", 'media.url=""'])
-    assert errors("s2s.listen=[::]:5269") == ("--set: s2s.listen: this version does not have federation yet",)
+    assert load_config(None, [*PLAIN, "kafka.bootstrap=[]", 'media.url=""'])
+    assert errors("kafka.bootstrap=a:9092") == ("--set: kafka.bootstrap: this version does not have Kafka yet",)
 
 
 def test_contradictions_name_their_source(file):
