@@ -22,8 +22,9 @@ from codec.jid import JID, InvalidJID
 from codec.limits import HEADER_BYTES, ReaderLimits
 from codec.stanza import IQ, XML_LANG, Message, Presence, Stanza
 from codec.xml_parser import Parser, ParserPool, Refused
-from codec.xml_writer import STREAMS_NS
+from codec.xml_writer import DIALBACK_NS, STREAMS_NS
 
+CLIENT_NS, SERVER_NS = "jabber:client", "jabber:server"
 _KINDS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq": IQ}
 _START_TAG = re.compile(rb"<[^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*>")
 _ATTRIBUTE = re.compile(rb"([^\s=<>/\"']+)\s*=\s*(\"[^\"]*\"|'[^']*')")
@@ -31,9 +32,16 @@ _ROOT_NAME = re.compile(rb"<([^\s/>]+)")
 _ENVELOPE = frozenset((b"to", b"from", b"id", b"type", b"xml:lang", b"xmlns"))
 _ENVELOPE_KEYS = frozenset(("to", "from", "id", "type", XML_LANG))
 _SPACE = b" \t\r\n"
+USUAL_PREFIXES: dict[str, dict[str, str]] = {"jabber:client": {}, "jabber:server": {"db": DIALBACK_NS}}
+"""The prefixes that a usual header declares beside `stream`, by content namespace (XEP-0220 §2.1 for servers)."""
+
+_USUAL_SCOPES = {
+    ns: "".join(f" xmlns:{prefix}='{uri}'" for prefix, uri in prefixes.items()).encode()
+    for ns, prefixes in USUAL_PREFIXES.items()
+}
 USUAL_HEADERS = {
-    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'>".encode()
-    for ns in ("jabber:client", "jabber:server")
+    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'{scope.decode()}>".encode()
+    for ns, scope in _USUAL_SCOPES.items()
 }
 """What primes a parser for a stream whose header has no other prefixes."""
 
@@ -161,7 +169,7 @@ class XmlReader:
         """Read the first bytes of a stream: usually a whole header, letter by letter what another client has sent before."""
         known = self._pool.headers.get(data)
         if known is not None:
-            self._prime, self._scope = USUAL_HEADERS[self._content_ns], b""
+            self._prime, self._scope = USUAL_HEADERS[self._content_ns], _USUAL_SCOPES[self._content_ns]
             return [known]
         events = self._feed(self._borrow(), data)
         if self._parser is None and len(events) == 1 and isinstance(events[0], StreamOpened):
@@ -302,7 +310,7 @@ class XmlReader:
             raise Refused("invalid-namespace")
         declared = "".join(f" xmlns:{prefix}='{escape_value(uri)}'" for prefix, uri in others.items())
         self._scope = declared.encode() if usual else None
-        if usual and not others:
+        if usual and others == USUAL_PREFIXES[self._content_ns]:
             self._prime = USUAL_HEADERS[self._content_ns]
         else:
             every = "".join(
@@ -345,6 +353,10 @@ class XmlReader:
                 inner, scope = self._written_anew(bytes(buffer[start:end])), b""
             elif scope or b"xmlns:" in start_tag or not _ENVELOPE_KEYS.issuperset(attrs):
                 scope = _needed_scope(scope, start_tag, inner)
+            if ns != CLIENT_NS:
+                if ns.encode() in inner or ns.encode() in scope:
+                    inner, scope = self._written_anew(bytes(buffer[start:end])), b""
+                tags = [_content_tag(tag) for tag in tags]
             self._stanza(_KINDS[local], attrs, tuple(tags), inner, scope)
         elif inner and _needs_parsing(inner) is None:
             self._events.append(Element(name, attrs, (inner.decode(),)))
@@ -423,6 +435,12 @@ def _name_of(start_tag: bytes) -> bytes:
     match = _ROOT_NAME.match(start_tag)
     assert match is not None
     return match.group(1)
+
+
+def _content_tag(tag: str) -> str:
+    """Return the tag that a child of a server's stanza has on a client's stream: unprefixed names mean the same on both."""
+    ns, _, local = tag.rpartition(" ")
+    return f"{CLIENT_NS} {local}" if ns == SERVER_NS else tag
 
 
 def _needed_scope(header_scope: bytes, start_tag: bytes, inner: bytes) -> bytes:

@@ -1,9 +1,10 @@
 """What goes out on an XML stream, as bytes (RFC 6120 §4)."""
 
-from codec.element import Element, escape_value
+from codec.element import Element, escape_text, escape_value, parse_children
 from codec.stanza import Stanza
 
 STREAMS_NS = "http://etherx.jabber.org/streams"
+DIALBACK_NS = "jabber:server:dialback"
 ERRORS_NS = "urn:ietf:params:xml:ns:xmpp-streams"
 
 
@@ -14,15 +15,23 @@ class XmlWriter:
         content_ns: "jabber:client" or "jabber:server".
     """
 
-    __slots__ = ("_content_ns",)
+    __slots__ = ("_content_ns", "_is_server")
 
     def __init__(self, content_ns: str = "jabber:client") -> None:
         self._content_ns = content_ns
+        self._is_server = content_ns == "jabber:server"
 
-    def header(self, *, from_: str | None, id_: str, to: str | None = None, lang: str = "en") -> bytes:
-        """Return the header that answers or opens a stream (RFC 6120 §4.7), XML declaration included."""
+    def header(self, *, from_: str | None, id_: str | None, to: str | None = None, lang: str = "en") -> bytes:
+        """Return the header that answers or opens a stream (RFC 6120 §4.7), XML declaration included.
+
+        Args:
+            id_: of the stream; None: we open it, and the peer gives it one.
+        """
         head = f"<?xml version='1.0'?><stream:stream xmlns='{self._content_ns}' xmlns:stream='{STREAMS_NS}'"
-        head += f" id='{escape_value(id_)}'"
+        if self._is_server:
+            head += f" xmlns:db='{DIALBACK_NS}'"
+        if id_ is not None:
+            head += f" id='{escape_value(id_)}'"
         if from_ is not None:
             head += f" from='{escape_value(from_)}'"
         if to is not None:
@@ -38,6 +47,8 @@ class XmlWriter:
 
     def stanza(self, stanza: Stanza) -> bytes:
         """Return a stanza; its bytes are made once, however many streams they go to."""
+        if self._is_server and b"jabber:client" in stanza.inner:
+            return _unqualified(stanza).to_xml()
         return stanza.to_xml()
 
     def element(self, element: Element) -> bytes:
@@ -63,6 +74,15 @@ class XmlWriter:
     def close(self) -> bytes:
         """Return the end tag of the stream (RFC 6120 §4.4)."""
         return b"</stream:stream>"
+
+
+def _unqualified(stanza: Stanza) -> Stanza:
+    """Return a stanza whose children name the content namespace nowhere, so that they are in that of any stream."""
+    inner = b"".join(
+        child.to_xml() if isinstance(child, Element) else escape_text(child).encode()
+        for child in parse_children(stanza.inner, stanza.scope)
+    )
+    return type(stanza)(stanza.to, stanza.from_, stanza.id, stanza.type, stanza.lang, inner, stanza.tags)
 
 
 def error_children(condition: str, text: str | None, app: Element | None) -> tuple[Element, ...]:

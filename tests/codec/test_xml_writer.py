@@ -58,6 +58,29 @@ def test_elements_are_written_for_the_stream_they_are_on(content_ns):
     assert read_back(XmlWriter(content_ns).element(element), content_ns) == element
 
 
+def test_header_that_opens_a_stream_between_servers_declares_dialback_and_has_no_id():
+    header = XmlWriter("jabber:server").header(from_="a.example", id_=None, to="b.example")
+    assert b" xmlns:db='jabber:server:dialback'" in header and b" id=" not in header
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        b"<body xmlns='jabber:client'>a&lt;</body>b",
+        b"<q:body xmlns:q='jabber:client'>a&lt;</q:body>b",
+        b"<body>a&lt;</body>b<f xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body/></message></f>",
+    ],
+)
+def test_stanza_of_a_client_is_in_the_namespace_of_the_servers_it_goes_to(inner):
+    message = Message(JID.parse("a@b.example"), None, None, "chat", None, inner, ("jabber:client body",))
+    stanza = read_back(XmlWriter("jabber:server").stanza(message), "jabber:server")
+    elements = stanza.elements()
+    assert (elements[0].tag, elements[0].text, stanza.tags[0]) == ("jabber:client body", "a<", "jabber:client body")
+    assert [found.elements()[0].elements()[0].tag for found in elements[1:]] == ["jabber:client body"] * (
+        len(elements) - 1
+    )
+
+
 @pytest.mark.parametrize("h", [0, 7, 2**32 - 1])
 def test_ack_carries_its_count(h):
     assert read_back(XmlWriter().ack(h)) == Element("urn:xmpp:sm:3 a", {"h": str(h)})
