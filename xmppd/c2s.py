@@ -10,6 +10,7 @@ What a stanza means then: before `jid`, only what `iq_before_login` handlers tak
 it, everything goes to the router, with `from` stamped (RFC 6120 §8.1.2.1).
 """
 
+import functools
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,7 @@ from xmppd.router import Router
 from xmppd.sasl.offer import Offer, Realm
 from xmppd.stream import Stream
 from xmppd.tls import TlsStore
+from xmppd.tls_engine import TlsEngine
 
 TLS_NS = "urn:ietf:params:xml:ns:xmpp-tls"
 BIND_NS = "urn:ietf:params:xml:ns:xmpp-bind"
@@ -348,7 +350,7 @@ class ClientStream(Stream):
             self.close()
             return
         self.send_element(Element(f"{TLS_NS} proceed"))
-        self.connection.start_tls(self.service.tls.context_for(self.host.domain))
+        self.connection.start_tls(functools.partial(TlsEngine, self.service.tls.context_for(self.host.domain)))
         self.restart()
 
     def secured(self) -> None:

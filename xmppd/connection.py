@@ -5,12 +5,11 @@ the event loop, in one piece for each socket, however many stanzas they are.
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from xmppd.proxy_protocol import ProxyError, ProxyHeader
-from xmppd.tls_engine import TlsEngine, TlsFailed, TlsWorkspace
+from xmppd.tls_engine import TlsFailed, TlsWorkspace
 
 
 class StreamLike(Protocol):
@@ -25,8 +24,33 @@ class StreamLike(Protocol):
     def secured(self) -> None:
         """The TLS handshake is complete."""
 
+    def drained(self) -> None:
+        """What waited for the system to take it has left."""
+
     def lost(self) -> None:
         """The connection is gone."""
+
+
+class Engine(Protocol):
+    """What a connection needs of TLS (`xmppd.tls_engine.TlsEngine`)."""
+
+    is_established: bool
+    is_closed_by_peer: bool
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take ciphertext, return plaintext. Raises TlsFailed."""
+
+    def write(self, data: bytes) -> None:
+        """Take plaintext."""
+
+    def take_output(self) -> bytes:
+        """Return the ciphertext for the peer."""
+
+    def shutdown(self) -> None:
+        """Say that nothing follows."""
+
+
+MakeEngine = Callable[[TlsWorkspace], Engine]
 
 
 class Loop:
@@ -127,11 +151,11 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_context",
         "_is_closing",
         "_is_dirty",
         "_is_reading_stopped",
         "_is_throttled",
+        "_make_engine",
         "_make_stream",
         "_outbox",
         "_proxy",
@@ -150,18 +174,18 @@ class Connection(asyncio.Protocol):
         self,
         loop: Loop,
         make_stream: Callable[["Connection"], StreamLike],
-        context: ssl.SSLContext | None,
+        make_engine: MakeEngine | None,
         expects_proxy_header: bool,
         admit: Callable[[str], Callable[[], None] | None],
     ) -> None:
         self.loop = loop
         self._make_stream: Callable[[Connection], StreamLike] | None = make_stream
-        self._context = context
+        self._make_engine = make_engine
         self._proxy = ProxyHeader() if expects_proxy_header else None
         self._release: Any = admit
         self.stream: Any = None
         self.transport: Any = None
-        self.tls: TlsEngine | None = None
+        self.tls: Any = None
         self.address = ""
         self._outbox: list[bytes] = []
         self._is_dirty = False
@@ -189,12 +213,12 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._release = release
-        if self._context is not None:
-            self.tls = TlsEngine(self._context, self.loop.tls_workspace)
-            self._context = None
         assert self._make_stream is not None
         self.stream = self._make_stream(self)
         self._make_stream = None
+        if self._make_engine is not None:
+            self._use_tls(self._make_engine)
+            self._make_engine = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: PROXY header, TLS records, or the stream's."""
@@ -205,10 +229,8 @@ class Connection(asyncio.Protocol):
             self.active_at = loop.seconds
             self._second_bytes = 0
         self._second_bytes += size
-        if self._second_bytes > loop.max_bytes_per_s > 0 and not self._is_throttled:
-            self._is_throttled = True
-            self.transport.pause_reading()
-            loop.throttle(self)
+        if self._second_bytes > loop.max_bytes_per_s > 0:
+            self.throttle()
         if self._proxy is not None:
             rest = self._read_proxy_header(data)
             if rest is None:
@@ -286,10 +308,14 @@ class Connection(asyncio.Protocol):
 
     # the stream's side
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
+    def start_tls(self, make_engine: MakeEngine) -> None:
         """Speak TLS from the next byte on (RFC 6120 §5); what is in the outbox leaves before it in plain text."""
         self.flush()
-        self.tls = TlsEngine(context, self.loop.tls_workspace)
+        self._use_tls(make_engine)
+
+    def _use_tls(self, make_engine: MakeEngine) -> None:
+        self.tls = make_engine(self.loop.tls_workspace)
+        self._send_tls_output()  # a client speaks first
 
     def write(self, data: bytes) -> None:
         """Put bytes into the outbox; nothing happens once it is closed."""
@@ -352,6 +378,15 @@ class Connection(asyncio.Protocol):
             self._is_reading_stopped = False
             if self.stream is not None and not self.stream.is_busy:
                 self.resume_reading()
+        if self.stream is not None:
+            self.stream.drained()
+
+    def throttle(self) -> None:
+        """Read no more in this second: the peer sends too much."""
+        if not self._is_throttled and not self._is_closing:
+            self._is_throttled = True
+            self.transport.pause_reading()
+            self.loop.throttle(self)
 
     def let_read(self) -> None:
         """The second in which it sent too much is over."""

@@ -1,15 +1,13 @@
-"""Listening sockets for clients, and who is let in: a limit of connections by address."""
+"""Listening sockets, and who is let in: a limit of connections by address."""
 
 import asyncio
 import ipaddress
 import socket
-import ssl
 from collections.abc import Callable
 from typing import Any
 
 from xmppd.addresses import Address
-from xmppd.connection import Connection, Loop
-from xmppd.tls import TlsStore
+from xmppd.connection import Connection, Loop, MakeEngine
 
 BACKLOG = 4_096
 """Connections that the kernel may hold for us: everybody comes back at once after a restart."""
@@ -67,23 +65,18 @@ async def listen(
     *,
     loop: Loop,
     make_stream: Callable[[Connection], Any],
-    tls: TlsStore | None,
-    is_direct_tls: bool,
+    make_engine: MakeEngine | None,
     expects_proxy_header: bool,
     doorkeeper: Doorkeeper,
 ) -> asyncio.Server:
-    """Listen on an address (TCP); `is_direct_tls`: TLS from the first byte (XEP-0368).
+    """Listen on an address (TCP); `make_engine`: TLS from the first byte (XEP-0368), None: in plain text at first.
 
     Raises:
         OSError: the address cannot be had.
     """
 
     def connection() -> Connection:
-        context: ssl.SSLContext | None = None
-        if is_direct_tls:
-            assert tls is not None, "the configuration asks for a certificate"
-            context = tls.context_for(direct=True)
-        return Connection(loop, make_stream, context, expects_proxy_header, doorkeeper.admit)
+        return Connection(loop, make_stream, make_engine, expects_proxy_header, doorkeeper.admit)
 
     running = asyncio.get_running_loop()
     infos = await running.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

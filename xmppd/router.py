@@ -187,13 +187,15 @@ class Router:
         if stanza.to is None:
             raise ValueError("a stanza without `to` can be routed for its sender alone")
         if isinstance(stanza, Message):
-            return self._message_from_elsewhere(stanza)
+            result = self.message_from_elsewhere(stanza)
+            return _without_result(result) if isinstance(result, Coroutine) else None
         if isinstance(stanza, Presence):
             return self._presence_on(stanza)
         assert isinstance(stanza, IQ)
         return self._iq_on(stanza, None)
 
-    def _message_from_elsewhere(self, message: Message) -> Waiting | None:
+    def message_from_elsewhere(self, message: Message) -> Commit | Waiting | None:
+        """Send a message on by its `to`; returns what `message` does."""
         assert message.to is not None
         host = self.hosts.get(message.to.domainpart)
         if host is None:
@@ -204,13 +206,12 @@ class Router:
         recipient = host.accounts.get(message.to.bare)
         if recipient is None:
             return self._message_in_after_load(message, host, message.to.bare)
-        self._message_in(message, host, recipient)
-        return None
+        return self._message_in(message, host, recipient)
 
-    async def _message_in_after_load(self, message: Message, host: Host, bare: JID) -> None:
-        self._message_in(message, host, await host.load_account(bare))
+    async def _message_in_after_load(self, message: Message, host: Host, bare: JID) -> Commit | None:
+        return self._message_in(message, host, await host.load_account(bare))
 
-    def _message_in(self, message: Message, host: Host, recipient: Account | None) -> None:
+    def _message_in(self, message: Message, host: Host, recipient: Account | None) -> Commit | None:
         event = MessageEvent(message, None, None, recipient)
         try:
             if recipient is None:
@@ -220,6 +221,7 @@ class Router:
                 host.run_filter(message_routed, event)
         except StanzaError as error:
             self._refuse(message, error, None)
+        return event.commit
 
     async def _presence_on(self, presence: Presence) -> None:
         """Deliver a presence to the account or resource it is for (RFC 6121 §8.5)."""
@@ -300,6 +302,10 @@ class Router:
             resource.send(reply)
         else:
             self._spawn(self.route(reply))
+
+
+async def _without_result(waiting: Waiting) -> None:
+    await waiting
 
 
 def deliver_presence(presence: Presence, account: Account) -> None:

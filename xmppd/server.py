@@ -33,6 +33,7 @@ from xmppd.sasl.offer import Realm
 from xmppd.sasl.unknown import UnknownAccounts
 from xmppd.storage_url import open_backend
 from xmppd.tls import ALPN_XMPP_CLIENT, TlsError, TlsStore
+from xmppd.tls_engine import TlsEngine, TlsWorkspace
 from xmppd.web.observe import add_pages
 from xmppd.web.server import WebServer
 
@@ -155,8 +156,7 @@ class Server:
                     address,
                     loop=self.loop,
                     make_stream=lambda connection: ClientStream(connection, service),
-                    tls=self.tls,
-                    is_direct_tls=kind == "direct_tls",
+                    make_engine=self._direct_engine if kind == "direct_tls" else None,
                     expects_proxy_header=address in c2s.proxy_protocol,
                     doorkeeper=self._doorkeeper,
                 )
@@ -165,6 +165,11 @@ class Server:
             self._listeners.append(listener)
             bound = listener.sockets[0].getsockname()
             self.addresses[kind].append(Address(bound[0], bound[1]))
+
+    def _direct_engine(self, workspace: TlsWorkspace) -> TlsEngine:
+        """Begin TLS on a connection of a client; certificates may have been replaced since the last one."""
+        assert self.tls is not None, "the configuration asks for a certificate"
+        return TlsEngine(self.tls.context_for(direct=True), workspace)
 
     async def _realms(self) -> dict[str, Realm]:
         """Return what logins need, by domain; the secret behind the salts of unknown accounts stays the same over a restart."""

@@ -191,7 +191,7 @@ class Stream:
         """Whether its client reads more slowly than we write: what need not be sent now should wait."""
         return self.connection is not None and self.connection.is_congested
 
-    def send_header(self, id_: str, to: str | None = None) -> None:
+    def send_header(self, id_: str | None, to: str | None = None) -> None:
         """Send our stream header."""
         self.is_open = True
         self.write(self.writer.header(from_=self.domain() or None, id_=id_, to=to))
@@ -247,3 +247,6 @@ class Stream:
 
     def ending(self, condition: str) -> None:
         """A stream error is about to be sent."""
+
+    def drained(self) -> None:
+        """What waited for the system to take it has left."""

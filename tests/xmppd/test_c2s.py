@@ -141,7 +141,7 @@ async def test_starttls_drops_what_came_behind_it_in_plain_text(world):
     begun = []
     object.__setattr__(world.service, "tls", SimpleNamespace(context_for=lambda domain: domain))
     stream, connection = open_stream(world)
-    connection.start_tls = begun.append
+    connection.start_tls = lambda make_engine: begun.extend(make_engine.args)
     connection.events.clear()
     stream.receive(b"<starttls xmlns='%b'/>" % TLS.encode() + b"<auth xmlns='x'/>" + header()[:20])
     assert (connection.events, begun) == ([Element(f"{TLS} proceed")], ["example.org"])

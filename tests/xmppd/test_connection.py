@@ -1,5 +1,6 @@
 """One socket: the outbox, back-pressure, TLS, PROXY headers and time; the transport is the tests' own."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +20,7 @@ class Stream:
         self.received: list[bytes] = []
         self.told: list[object] = []
         self.is_busy = False
+        self.drained_times = 0
         self.at_flush = lambda: None
 
     def receive(self, data):
@@ -29,6 +31,9 @@ class Stream:
 
     def secured(self):
         self.told.append("secured")
+
+    def drained(self):
+        self.drained_times += 1
 
     def lost(self):
         self.told.append("lost")
@@ -61,7 +66,8 @@ class Bench:
         return lambda: self.admitted.remove(address)
 
     def connect(self, context=None, proxied=False):
-        connection = Connection(self.loop, Stream, context, proxied, self.admit)
+        engine = None if context is None else partial(TlsEngine, context)
+        connection = Connection(self.loop, Stream, engine, proxied, self.admit)
         connection.connection_made(Transport())
         return connection
 
@@ -224,6 +230,7 @@ def test_client_that_does_not_take_its_answers_is_not_read(bench):
     connection.resume_reading()
     assert not transport.is_reading, "a handler that is done does not change that"
     connection.resume_writing()
+    assert connection.stream.drained_times == 1
     assert transport.is_reading
 
 
@@ -372,7 +379,7 @@ def test_stream_over_tls_reads_and_writes_plain_text(bench, contexts, is_direct)
     connection = bench.connect(server if is_direct else None)
     if not is_direct:
         connection.write(b"<proceed/>")
-        connection.start_tls(server)
+        connection.start_tls(partial(TlsEngine, server))
         assert connection.transport.sent.pop() == b"<proceed/>"
     client = TlsClient(connection, context)
     client.exchange()

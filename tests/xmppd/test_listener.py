@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from xmppd.addresses import Address
 from xmppd.connection import Loop
 from xmppd.listener import Doorkeeper, listen
 from xmppd.tls import TlsStore
+from xmppd.tls_engine import TlsEngine
 
 # who is let in
 
@@ -94,7 +96,7 @@ async def serve():
 
     async def start(host="127.0.0.1", port=0, **options):
         loop = Loop(asyncio.get_running_loop().call_soon, Log(), 1_000_000, 0)
-        settings = {"tls": None, "is_direct_tls": False, "expects_proxy_header": False, "doorkeeper": Doorkeeper(0)}
+        settings = {"make_engine": None, "expects_proxy_header": False, "doorkeeper": Doorkeeper(0)}
         server = await listen(Address(host, port), loop=loop, make_stream=Echo, **{**settings, **options})
         servers.append(server)
         return server.sockets[0].getsockname()[1]
@@ -145,7 +147,7 @@ async def test_direct_tls_speaks_tls_from_the_first_byte(serve, tmp_path):
     authority = make_test_ca(tmp_path)
     leaf = authority.sign(["example.org"])
     tls = TlsStore(SimpleNamespace(certificate=leaf.certificate, key=leaf.key, domains={}))
-    port = await serve(tls=tls, is_direct_tls=True)
+    port = await serve(make_engine=partial(TlsEngine, tls.context_for(direct=True)))
     context = authority.client_context()
     context.set_alpn_protocols(["xmpp-client"])
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname="example.org")
