@@ -184,6 +184,17 @@ class C2SConfig(Section):
     )
 
 
+class PeerConfig(Section):
+    """[s2s.domains."example.org"]: what differs for one domain; what is not given is as for all."""
+
+    authentication: Literal["certificate-or-dialback", "certificate", "dialback"] | None = Field(
+        None, description="How it proves who it is."
+    )
+    require_tls: bool | None = Field(None, description="Talk to it through TLS alone.")
+    pins: Texts = Field((), description="SHA-256 fingerprints, in hex: its certificate must have one of them.")
+    stanzas_per_s: Count | None = Field(None, description="If it sends more it is read more slowly. 0: no limit.")
+
+
 class S2SConfig(Section):
     """[s2s]: other servers."""
 
@@ -197,6 +208,36 @@ class S2SConfig(Section):
     authentication: Literal["certificate-or-dialback", "certificate", "dialback"] = Field(
         "certificate-or-dialback",
         description="How other servers prove who they are: certificate-or-dialback, certificate, dialback.",
+    )
+    enabled: bool = Field(True, description="Whether other servers are talked to at all.")
+    require_tls: bool = Field(True, description="Talk to other servers through TLS alone.")
+    bidi: bool = Field(True, description="Let one connection carry both directions (XEP-0288).")
+    allow: Domains = Field(
+        (),
+        description="The only domains that are talked to, each with those below it. Empty: all. Read anew by SIGHUP.",
+    )
+    block: Domains = Field(
+        (), description="Domains that are not talked to, each with those below it. Read anew by SIGHUP."
+    )
+    domains: dict[Domain, PeerConfig] = Field(
+        default_factory=dict,
+        description='Other settings for one domain and those below it: s2s.domains."example.org".require_tls and the like. '
+        "Read anew by SIGHUP.",
+    )
+    stanzas_per_s: Count = Field(
+        2_000, description="A domain that sends more is read more slowly. 0: no limit. Read anew by SIGHUP."
+    )
+    connect_timeout_s: Seconds = Field(30, description="How long reaching a domain may take, with TLS and login.")
+    message_wait_s: Seconds = Field(
+        300, description="How long a message waits for a domain that cannot be reached; then its sender is told."
+    )
+    queue_stanzas: Positive = Field(10_000, description="What may wait for one domain.")
+    queue_bytes: Positive = Field(4_194_304, description="The same in bytes.")
+    idle_s: Seconds = Field(
+        600, description="A silent stream is closed after this time; the next stanza opens another."
+    )
+    max_connections_per_address: Count = Field(
+        100, description="Connections of other servers from one address; loopback is not counted. 0: no limit."
     )
 
 
