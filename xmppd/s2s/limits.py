@@ -1,0 +1,32 @@
+"""What other servers may use, each with its reason. What an operator may want otherwise is in `[s2s]` of the settings."""
+
+LOGIN_TIMEOUT_S = 40
+"""From a connection to a proven domain: longer than we ourselves take to ask the domain's own server (dialback)."""
+
+PENDING_PER_STREAM = 16
+"""Domains of one stream that are being asked about at a time; each makes us open a connection."""
+
+PENDING_IN_ALL = 500
+"""The same for the whole server: so many sockets at most serve strangers."""
+
+PENDING_PER_DOMAIN = 50
+"""Keys that one domain's server is being asked about: a flood in its name must not become a flood on it."""
+
+PAIRS_PER_STREAM = 100
+"""Proven pairs of domains on one stream: a big host may have as many, and more open another one."""
+
+DIALS = 200
+"""Connections being made at a time: 2,000 domains at once are ten rounds, not 2,000 sockets."""
+
+ROUTES = 20_000
+"""Pairs of domains remembered: about 1.5 KiB each when nothing is connected."""
+
+QUEUES_BYTES = 67_108_864
+"""What may wait for all other domains together: 64 MiB."""
+
+RETRY_FIRST_S = 1.0
+RETRY_MOST_S = 300.0
+"""The wait after a failure doubles from the one to the other, with some chance in it so that not all come at once."""
+
+UNANSWERED_S = 60
+"""A server that does not acknowledge for so long is gone: its stream is given up, and what it had not acknowledged is sent again."""
