@@ -79,8 +79,18 @@ def read_flat(data: bytes) -> list[int | str | bytes]:
     Raises:
         Malformed: anything else, a longer encoding than needed, or an end inside an item.
     """
+    return read_items(data)[0]
+
+
+def read_items(data: bytes) -> tuple[list[int | str | bytes], list[int]]:
+    """Read such a sequence; return its items and where each of them ends.
+
+    Raises:
+        Malformed: as `read_flat`.
+    """
     items: list[int | str | bytes] = []
-    append = items.append
+    ends: list[int] = []
+    append, ends_at = items.append, ends.append
     at, end = 0, len(data)
     try:
         while at < end:
@@ -101,13 +111,14 @@ def read_flat(data: bytes) -> list[int | str | bytes]:
                 append(~n)
             else:
                 raise Malformed("a container or a tag where none may be")
+            ends_at(at)
     except IndexError:
         raise Malformed("an item without its end") from None
     except UnicodeDecodeError:
         raise Malformed("a text that is not UTF-8") from None
     if at != end:
         raise Malformed("a string without its end")
-    return items
+    return items, ends
 
 
 def _long(data: bytes, at: int, size: int) -> tuple[int, int]:

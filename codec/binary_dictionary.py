@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 
 import zstandard
 
-from codec.binary_address import literal, split
-from codec.binary_cbor import Malformed, integer
+from codec.binary_address import RESOURCE, literal, split, whole
+from codec.binary_cbor import Malformed, integer, read_flat
 from codec.binary_frames import SIZE_CLASSES
-from codec.binary_plan import Plan, compile_plan
+from codec.binary_plan import Outline, Plan, compile_plan
 from codec.binary_tokens import Tables
 from codec.jid import JID
 
@@ -54,6 +54,7 @@ class Dictionary:
 
     Attributes:
         encoder: the one `Encoder` of this dictionary, once a writer has needed it.
+        head_rows: what the frequent envelopes hold, once a reader has needed it.
         heads: the encoded numbers of the frequent envelopes.
 
     Args:
@@ -78,11 +79,13 @@ class Dictionary:
         self._compressor = zstandard.ZstdCompressor(dict_data=shared, compression_params=parameters)
         self._decompressor = zstandard.ZstdDecompressor(dict_data=shared, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
         self.encoder: Any = None
+        self.head_rows: Any = None
         self.heads = {kind: integer(index) for index, kind in enumerate(self.tables.heads)}
         self._addresses: OrderedDict[tuple[JID, str], bytes] = OrderedDict()
-        self._read_addresses: OrderedDict[tuple[Any, ...], str] = OrderedDict()
+        self._read_addresses: OrderedDict[tuple[Any, ...], JID] = OrderedDict()
         self._chunk_plans: list[Plan | None] = [None] * len(self.tables.chunks)
         self._plans: OrderedDict[bytes, Plan] = OrderedDict()
+        self._outlines: OrderedDict[bytes, Outline] = OrderedDict()
 
     def chunk_plan(self, index: int) -> Plan:
         """Return the plan of a chunk.
@@ -112,6 +115,34 @@ class Dictionary:
                 self._plans.popitem(last=False)
         return plan
 
+    def outline(self, trees: bytes, scope: Mapping[str, str] = _NO_SCOPE) -> Outline:
+        """Return what encoded trees, chunks and runs, ask for together.
+
+        Raises:
+            Malformed: they are none, or as `plan` and `chunk_plan`.
+        """
+        if scope or len(trees) > PLAN_MAX_BYTES:
+            return Outline(self._plans_of(trees, scope))
+        outline = self._outlines.get(trees)
+        if outline is None:
+            outline = self._outlines[trees] = Outline(self._plans_of(trees, scope))
+            if len(self._outlines) > PLANS_KEPT:
+                self._outlines.popitem(last=False)
+        return outline
+
+    def _plans_of(self, trees: bytes, scope: Mapping[str, str]) -> tuple[Plan, ...]:
+        plans: list[Plan] = []
+        items = iter(read_flat(trees))
+        for item in items:
+            if type(item) is int and item >= 0:
+                plans.append(self.chunk_plan(item))
+                continue
+            tree = next(items, None)
+            if item != -1 or type(tree) is not bytes:
+                raise Malformed("a run that is not there")
+            plans.append(self.plan(tree, scope))
+        return tuple(plans)
+
     def address(self, jid: JID, domain: str) -> bytes:
         """Return an address as it stands in the frames of a session of that domain."""
         key = jid, domain
@@ -127,10 +158,24 @@ class Dictionary:
         Raises:
             Malformed: as that.
         """
-        key = code, bare, rest, domain
+        return split(code, bare, rest, domain, self.tables.resources)
+
+    def jid(self, items: list[int | str | bytes], domain: str) -> JID:
+        """Return the address that these items of an envelope spell: one, or three (a code, bare JID and resource).
+
+        Raises:
+            Malformed: as `binary_address.whole` and `split`.
+            InvalidJID: they spell something else.
+        """
+        key = *items, domain
         found = self._read_addresses.get(key)
         if found is None:
-            found = split(code, bare, rest, domain, self.tables.resources)
+            first = items[0]
+            if isinstance(first, int):
+                text = split(first - RESOURCE, items[1], items[2], domain, self.tables.resources)
+            else:
+                text = whole(first, domain)
+            found = JID.parse(text)
             _keep(self._read_addresses, key, found, len(found))
         return found
 

@@ -100,6 +100,50 @@ class Plan:
         self.text_count = sum(code == TEXT for code, _ in self.gaps)
 
 
+class Outline:
+    """What several runs ask for together, added up once.
+
+    Attributes:
+        plans: of the runs, in order.
+        checked: index and kind of the packed values whose bytes can be wrong.
+        kept: indexes of those that may go into the tables.
+        text_count, blob_count: how many texts and packed values they take.
+        size, uses, tags, depth, attributes: as of a `Plan`.
+    """
+
+    __slots__ = (
+        "attributes",
+        "blob_count",
+        "checked",
+        "depth",
+        "kept",
+        "plans",
+        "size",
+        "tags",
+        "text_count",
+        "uses",
+    )
+
+    def __init__(self, plans: tuple[Plan, ...]) -> None:
+        self.plans = plans
+        self.size = self.uses = self.depth = self.attributes = self.text_count = self.blob_count = 0
+        tags: list[str] = []
+        checked: list[tuple[int, int]] = []
+        kept: list[int] = []
+        for plan in plans:
+            before = self.blob_count
+            checked += [(before + index, kind) for index, kind in plan.checked_kinds]
+            kept += [before + index for index in plan.kept]
+            tags += plan.tags
+            self.size += plan.size
+            self.uses |= plan.uses
+            self.depth = max(self.depth, plan.depth)
+            self.attributes = max(self.attributes, plan.attributes)
+            self.text_count += plan.text_count
+            self.blob_count += len(plan.kinds)
+        self.tags, self.checked, self.kept = tuple(tags), tuple(checked), tuple(kept)
+
+
 def compile_plan(data: bytes, tables: Tables, scope: Mapping[str, str], default_ns: str = "jabber:client") -> Plan:
     """Read a run of children.
 
