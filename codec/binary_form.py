@@ -13,7 +13,7 @@ from codec import binary_plan as plan_
 from codec import binary_values as values
 from codec.binary_cbor import Malformed, blob, texts
 from codec.binary_letters import Letters
-from codec.binary_plan import Plan
+from codec.binary_plan import Outline, Plan
 from codec.element import escape_text, escape_value
 from codec.jid import JID
 from codec.stanza import Stanza
@@ -27,30 +27,39 @@ class Part:
 
     Attributes:
         items: the encoded tree: chunks and runs.
-        plans: what they mean, in order.
+        outline: what they mean.
         texts, blobs: the values that they take, in order.
+        coded_texts, coded_blobs: the same as they stand in a frame; None when that is not known yet.
     """
 
-    __slots__ = ("blobs", "items", "plans", "texts")
+    __slots__ = ("blobs", "coded_blobs", "coded_texts", "items", "outline", "texts")
 
-    def __init__(self, items: bytes, plans: tuple[Plan, ...], texts: list[str], blobs: list[bytes]) -> None:
+    def __init__(self, items: bytes, outline: Outline, texts: list[str], blobs: list[bytes]) -> None:
         self.items = items
-        self.plans = plans
+        self.outline = outline
         self.texts = texts
         self.blobs = blobs
+        self.coded_texts: bytes | None = None
+        self.coded_blobs: bytes | None = None
 
-    @property
-    def uses(self) -> int:
-        """What of the envelope the values refer to."""
-        uses = 0
-        for plan in self.plans:
-            uses |= plan.uses
-        return uses
+    def text_bytes(self) -> bytes:
+        """Return the texts as they stand in a frame, made once."""
+        coded = self.coded_texts
+        if coded is None:
+            coded = self.coded_texts = texts(self.texts) if self.texts else b""
+        return coded
+
+    def blob_bytes(self) -> bytes:
+        """Return the packed values as they stand in a frame, made once."""
+        coded = self.coded_blobs
+        if coded is None:
+            coded = self.coded_blobs = b"".join([blob(value) for value in self.blobs])
+        return coded
 
     def write_xml(self, envelope: Envelope, letters: list[Letters], out: list[str]) -> None:
         """Append the XML of these children, as they stand in a stanza with that envelope."""
         texts, blobs = iter(self.texts), iter(self.blobs)
-        for plan in self.plans:
+        for plan in self.outline.plans:
             _fill(plan, texts, blobs, envelope, letters, out)
 
 
@@ -119,19 +128,21 @@ class PayloadForm:
         block: size class and compressed bytes of `main`'s items and texts; class 0 and b"" when it is better left in the clear;
             None when that is not known yet.
         envelope: what the references mean.
+        coded_id: the stanza's id, its form in an envelope's head, and its bytes there; None when that is not known yet.
+        size_bytes: about what it is as XML, rather more; 0 for one that was made of XML.
     """
 
     __slots__ = (
-        "_blobs",
         "_clear",
-        "_kept",
         "_xml",
         "added",
         "block",
+        "coded_id",
         "dictionary",
         "envelope",
         "main",
         "pending",
+        "size_bytes",
         "uses",
     )
 
@@ -144,10 +155,10 @@ class PayloadForm:
         self.pending: tuple[bytes, ...] = ()
         self.block = block
         self.envelope = envelope
-        self.uses = main.uses if main.plans else 0
-        self._blobs: bytes | None = None
+        self.uses = main.outline.uses
+        self.coded_id: tuple[str, int, bytes] | None = None
+        self.size_bytes = 0
         self._xml: bytes | None = None
-        self._kept: frozenset[int] | None = None
         self._clear: bytes | None = None
 
     def fits(self, stanza: Stanza) -> bool:
@@ -173,7 +184,9 @@ class PayloadForm:
         other.block = self.block
         other.envelope = self.envelope
         other.uses = self.uses
-        other._blobs = other._xml = other._kept = other._clear = None
+        other.coded_id = self.coded_id
+        other.size_bytes = self.size_bytes + len(xml)
+        other._xml = other._clear = None
         return other
 
     def inner(self) -> bytes:
@@ -189,29 +202,20 @@ class PayloadForm:
 
     def tags(self) -> tuple[str, ...]:
         """Return "namespace name" of each child, but of those that wait."""
-        tags: tuple[str, ...] = ()
-        for part in (self.main,) if self.added is None else (self.main, self.added):
-            for plan in part.plans:
-                tags += plan.tags
-        return tags
+        tags = self.main.outline.tags
+        return tags if self.added is None else tags + self.added.outline.tags
 
-    def kept(self) -> frozenset[int]:
+    def kept(self) -> tuple[int, ...]:
         """Return the indexes of the packed values that may go into the tables."""
-        if self._kept is None:
-            found: list[int] = []
-            before = 0
-            for part in (self.main,) if self.added is None else (self.main, self.added):
-                for plan in part.plans:
-                    found += [before + index for index in plan.kept]
-                    before += len(plan.kinds)
-            self._kept = frozenset(found)
-        return self._kept
+        outline, added = self.main.outline, self.added
+        if added is None or not added.outline.kept:
+            return outline.kept
+        return outline.kept + tuple([outline.blob_count + index for index in added.outline.kept])
 
     def blobs(self) -> bytes:
         """Return the packed values as they stand in a frame, made once."""
-        if self._blobs is None:
-            self._blobs = b"".join([blob(value) for value in self.all_blobs()])
-        return self._blobs
+        blobs = self.main.blob_bytes()
+        return blobs if self.added is None else blobs + self.added.blob_bytes()
 
     def clear(self) -> bytes:
         """Return what follows the envelope in the clear part of a frame, made once."""
@@ -224,10 +228,10 @@ class PayloadForm:
         """Return the same with the packed values given."""
         main, added = self.main, self.added
         if self.compress()[0]:
-            return values if added is None else added.items + texts(added.texts) + values
+            return values if added is None else added.items + added.text_bytes() + values
         if added is None:
-            return main.items + texts(main.texts) + values if main.texts else main.items + values
-        return main.items + added.items + texts(main.texts) + texts(added.texts) + values
+            return main.items + main.text_bytes() + values
+        return main.items + added.items + main.text_bytes() + added.text_bytes() + values
 
     def all_blobs(self) -> list[bytes]:
         """Return the packed values in order."""
@@ -241,7 +245,7 @@ class PayloadForm:
             if len(main.items) < COMPRESS_FROM_BYTES and not main.texts:
                 block = self.block = _IN_THE_CLEAR
             else:
-                block = self.block = self.dictionary.compress(main.items + texts(main.texts)) or _IN_THE_CLEAR
+                block = self.block = self.dictionary.compress(main.items + main.text_bytes()) or _IN_THE_CLEAR
         return block
 
 

@@ -40,6 +40,8 @@ def read_varint(data: bytes | bytearray, at: int) -> tuple[int, int] | None:
     Raises:
         Malformed: more bytes than the number needs, or a number that is too large.
     """
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     n = shift = 0
     for position in range(at, min(len(data), at + MAX_VARINT_BYTES)):
         byte = data[position]

@@ -85,8 +85,14 @@ class Session:
         self.bare = None if jid is None else jid.bare
 
 
-def write_head(stanza: Stanza, session: Session, tables: SentTables | None, dictionary: Dictionary) -> bytes:
-    """Return the envelope."""
+def write_head(
+    stanza: Stanza,
+    session: Session,
+    tables: SentTables | None,
+    dictionary: Dictionary,
+    coded_id: tuple[str, int, bytes] | None = None,
+) -> bytes:
+    """Return the envelope; `coded_id`: how an id is written, if that is known: the id, its form and bytes."""
     out: list[bytes] = [b""]
     kind = _KIND_OF.get((stanza.kind, stanza.type))
     if kind is None:
@@ -100,7 +106,10 @@ def write_head(stanza: Stanza, session: Session, tables: SentTables | None, dict
             kind |= _write_jid(to, session, tables, out, dictionary) << TO_SHIFT
     if stanza.from_ is not None:
         kind |= _write_jid(stanza.from_, session, tables, out, dictionary) << FROM_SHIFT
-    if stanza.id is not None:
+    if coded_id is not None and coded_id[0] is stanza.id:
+        kind |= coded_id[1] << ID_SHIFT
+        out.append(coded_id[2])
+    elif stanza.id is not None:
         packed = values.pack(stanza.id)
         if packed is None:
             kind |= ID_TEXT << ID_SHIFT
@@ -156,6 +165,68 @@ def _write_related(jid: JID, tables: SentTables, out: list[bytes]) -> bool:
             out.append(integer(BARE_OF_AND_RESOURCE - near) + text(jid.resourcepart))
             return True
     return False
+
+
+def read_head(
+    items: list[int | str | bytes], session: Session, tables: SeenTables | None, dictionary: Dictionary
+) -> tuple[Stanza, bool, int, int]:
+    """Return what `HeadReader.read` does, and the form of the id, the last item; 0 when that is not sure.
+
+    Raises:
+        Malformed: the items make no envelope.
+    """
+    rows = dictionary.head_rows
+    if rows is None:
+        rows = dictionary.head_rows = _usual_rows(dictionary)
+    try:
+        row = rows.get(items[0]) if type(items[0]) is int else None
+        if row is not None:
+            cls, type_, to_mode, from_mode, id_mode = row
+            at = 1
+            to = from_ = id_ = None
+            if to_mode:
+                to, at = _usual_jid(items, at, to_mode, session, dictionary)
+            if from_mode:
+                from_, at = _usual_jid(items, at, from_mode, session, dictionary)
+            if id_mode:
+                id_, at = items[at], at + 1
+                if id_mode != ID_TEXT:
+                    id_ = values.unpack(id_mode - ID_PACKED, id_) if type(id_) is bytes and id_ else None
+                elif type(id_) is str:
+                    checked(id_)
+            if (to or not to_mode) and (from_ or not from_mode) and (type(id_) is str or not id_mode):
+                return cls(to, from_, id_, type_), True, at, id_mode
+    except (InvalidJID, IndexError):
+        pass  # the slow way finds out what is wrong
+    stanza, is_good, at = HeadReader(items, session, tables, dictionary).read()
+    return stanza, is_good, at, 0
+
+
+def _usual_jid(
+    items: list[int | str | bytes], at: int, mode: int, session: Session, dictionary: Dictionary
+) -> tuple[JID | None, int]:
+    """Return an address and where it ends; None for one that stands in the tables, or none at all."""
+    if mode == EXPLICIT:
+        item = items[at]
+        if type(item) is not int:
+            return dictionary.jid(items[at : at + 1], session.domain), at + 1
+        if item >= RESOURCE:
+            return dictionary.jid(items[at : at + 3], session.domain), at + 3
+        return None, at
+    return (session.jid if mode == OWN_FULL else session.bare if mode == OWN_BARE else None), at
+
+
+def _usual_rows(dictionary: Dictionary) -> dict[int, tuple[type[Stanza], str, int, int, int]]:
+    """Return the frequent envelopes, by number, that hold nothing but addresses and an id."""
+    rows: dict[int, tuple[type[Stanza], str, int, int, int]] = {}
+    for number, kind in enumerate(dictionary.tables.heads):
+        index = kind & 0x1F
+        if index < len(KINDS) and kind < LANG_BIT:
+            cls, type_ = KINDS[index]
+            if type_ is not None:
+                modes = kind >> TO_SHIFT & 7, kind >> FROM_SHIFT & 7, kind >> ID_SHIFT & 15
+                rows[number] = (cls, type_, *modes)
+    return rows
 
 
 class HeadReader:

@@ -17,6 +17,7 @@ from codec.binary_cbor import array, blob, integer, item_at, text
 from codec.binary_dictionary import Dictionary
 from codec.binary_form import Part, PayloadForm, envelope_of
 from codec.binary_head import scope_of
+from codec.binary_plan import Outline
 from codec.binary_tokens import MAX_TREE_DEPTH
 from codec.element import XML_NS
 from codec.stanza import Stanza
@@ -113,15 +114,12 @@ class Encoder:
             added = self.part(b"".join(form.pending), references(stanza), scope)
         if form.added is not None:
             before = form.added
-            added = Part(
-                before.items + added.items,
-                before.plans + added.plans,
-                before.texts + added.texts,
-                before.blobs + added.blobs,
-            )
+            trees = before.items + added.items
+            outline = Outline(before.outline.plans + added.outline.plans)
+            added = Part(trees, outline, before.texts + added.texts, before.blobs + added.blobs)
         form.added, form.pending = added, ()
-        form._blobs = form._kept = form._clear = None
-        form.uses |= added.uses
+        form._clear = None
+        form.uses |= added.outline.uses
         form.envelope = envelope_of(stanza)
 
     def part(self, inner: bytes, refs: Refs, scope: Mapping[str, str]) -> Part:
@@ -151,7 +149,7 @@ class Encoder:
             if child:
                 items.append(child)
                 plans.append(self.dictionary.chunk_plan(_index(child)))
-        return Part(b"".join(items), tuple(plans), texts, blobs)
+        return Part(b"".join(items), Outline(tuple(plans)), texts, blobs)
 
     def chunked(self, children: list[bytes]) -> list[bytes]:
         """Replace runs of children by the chunks of the dictionary, the longest that begins at each first."""
@@ -201,8 +199,9 @@ class Encoder:
         child = array(parts)
         index = self._chunks.get(child)
         if index is not None:
-            return Part(integer(index), (self.dictionary.chunk_plan(index),), texts, blobs)
-        return Part(RUN + blob(child), (self.dictionary.plan(child),), texts, blobs)
+            return Part(integer(index), self.dictionary.outline(integer(index)), texts, blobs)
+        trees = RUN + blob(child)
+        return Part(trees, self.dictionary.outline(trees), texts, blobs)
 
     def _stanza_id_part(self, id_: str, by: str, stanza: Stanza) -> Part | None:
         """Encode what is added to every message; None when it is not of a usual form."""
@@ -219,7 +218,8 @@ class Encoder:
         index = self._stanza_ids.get((code, packed[0]))
         if index is None:
             return None
-        return Part(integer(index), (self.dictionary.chunk_plan(index),), [], [packed[1]])
+        trees = integer(index)
+        return Part(trees, self.dictionary.outline(trees), [], [packed[1]])
 
     def _find_stanza_ids(self) -> dict[tuple[bytes, int], int]:
         """Return the chunks that are one stanza-id, by the code of its `by` and the kind of its `id`."""

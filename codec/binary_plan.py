@@ -144,6 +144,14 @@ class Outline:
         self.tags, self.checked, self.kept = tuple(tags), tuple(checked), tuple(kept)
 
 
+def _nothing() -> Outline:
+    return Outline(())
+
+
+NOTHING = _nothing()
+"""What no run asks for."""
+
+
 def compile_plan(data: bytes, tables: Tables, scope: Mapping[str, str], default_ns: str = "jabber:client") -> Plan:
     """Read a run of children.
 

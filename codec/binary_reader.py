@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from codec import binary_frames as frames
-from codec import binary_plan as plan_
-from codec import binary_values as values
-from codec.binary_cbor import Malformed, blob, integer, read_flat
+from codec.binary_cbor import Malformed, read_flat
 from codec.binary_dictionary import Dictionary
-from codec.binary_form import NOBODY, Part, PayloadForm, envelope_of
-from codec.binary_head import HeadReader, Session, scope_of
-from codec.binary_plan import Plan, TooLarge, checked
-from codec.binary_tables import SeenTables
+from codec.binary_head import Session
+from codec.binary_plan import TooLarge, checked
+from codec.binary_stanza import BodyReader, Items
 from codec.element import Element, parse_element
-from codec.events import BadStanza, Event, StreamBroken, StreamClosed, StreamOpened
+from codec.events import Event, StreamBroken, StreamClosed, StreamOpened
 from codec.limits import ReaderLimits
-from codec.stanza import Message, Stanza
 from codec.xml_reader import USUAL_HEADERS, XmlReader
 
 BINARY_NS = "urn:xmppd:binary:0"
@@ -29,14 +25,9 @@ CSI_NS = "urn:xmpp:csi:0"
 VERSION = 0
 FLAG_TABLES = 1
 MAX_HELLOS = 3
-EXPANDS = 2
-"""A packed value becomes about twice its bytes: hex just that, base64 less. A text in letters could become eight times."""
 
 
-Items = list[int | str | bytes]
-
-
-class BinaryReader:
+class BinaryReader(BodyReader):
     """Reads one direction of one binary stream.
 
     Args:
@@ -59,11 +50,7 @@ class BinaryReader:
         "_dictionaries",
         "_hellos",
         "_is_open",
-        "dictionary",
-        "limits",
         "peer_takes_tables",
-        "session",
-        "tables",
     )
 
     def __init__(
@@ -73,12 +60,9 @@ class BinaryReader:
         dictionaries: Mapping[bytes, Dictionary],
         content_ns: str = "jabber:client",
     ) -> None:
-        self.limits = limits
-        self.session = session
+        super().__init__(limits, session)
         self._dictionaries = dictionaries
         self._content_ns = content_ns
-        self.dictionary: Dictionary | None = None
-        self.tables: SeenTables | None = None
         self.peer_takes_tables = False
         self._buffer = b""
         self._broken = False
@@ -192,11 +176,10 @@ class BinaryReader:
         if kind == frames.XML:
             self._xml(body, events)
             return
-        assert self.dictionary is not None
         if kind == frames.ELEMENT:
-            events.append(self._element(flags, body, self.dictionary))
+            events.append(self._element(flags, body))
             return
-        events.append(self._stanza(flags & frames.SIZE_MASK, body, self.dictionary))
+        events.append(self.read_stanza(flags & frames.SIZE_MASK, body))
         if flags & frames.FLAG_ACK_REQUEST:
             events.append(Element(f"{SM_NS} r"))
 
@@ -233,155 +216,9 @@ class BinaryReader:
             raise Malformed("not one element")
         events.append(read[0])
 
-    def _unpack(self, size_class: int, body: bytes, dictionary: Dictionary) -> tuple[Items, Items | None, bytes]:
-        """Return the items in the clear, and those of the compressed part and its bytes if there is one."""
-        if not size_class:
-            return read_flat(body), None, b""
-        if size_class >= len(frames.SIZE_CLASSES):
-            raise Malformed("an unknown size class")
-        if frames.SIZE_CLASSES[size_class - 1] >= self.limits.stanza_bytes:
-            raise TooLarge("a stanza larger than the server allows")
-        length = frames.read_varint(body, 0)
-        if length is None or length[1] + length[0] > len(body):
-            raise Malformed("a frame whose first part has no end")
-        start = length[1] + length[0]
-        block = body[start:]
-        return read_flat(body[length[1] : start]), read_flat(dictionary.decompress(size_class, block)), block
-
-    def _stanza(self, size_class: int, body: bytes, dictionary: Dictionary) -> Event:
-        items, packed, block = self._unpack(size_class, body, dictionary)
-        stanza, is_good, at = HeadReader(items, self.session, self.tables, dictionary).read()
-        scope = scope_of(stanza.scope) if stanza.scope else {}
-        if packed is None:
-            main, added = self._part(items, at, scope, dictionary), None
-        else:
-            main = self._part(packed, 0, scope, dictionary)
-            added = self._part(items, at, scope, dictionary)
-            _share_blobs(main, added)
-        uses = self._check(main, added, stanza)
-        if not is_good:
-            return BadStanza(type(stanza)(None, None, stanza.id, stanza.type), "jid-malformed")
-        if main.plans or (added is not None and added.plans):
-            form = PayloadForm(dictionary, main, envelope_of(stanza), None if packed is None else (size_class, block))
-            if added is not None and (added.plans or added.blobs):
-                form.added = added
-            form.uses = uses
-            stanza.forms = {dictionary.id: form}
-            stanza._inner = None
-            stanza.tags = form.tags()
-        return stanza
-
-    def _element(self, size_class: int, body: bytes, dictionary: Dictionary) -> Element:
-        items, packed, _ = self._unpack(size_class, body, dictionary)
-        if packed is None:
-            main, added = self._part(items, 0, {}, dictionary), None
-        else:
-            main = self._part(packed, 0, {}, dictionary)
-            added = self._part(items, 0, {}, dictionary)
-            _share_blobs(main, added)
-        self._check(main, added, Message(None, None, None, ""))
-        form = PayloadForm(dictionary, main, NOBODY)
-        form.added = added
+    def _element(self, size_class: int, body: bytes) -> Element:
+        form = self.read_element(size_class, body)
         try:
             return parse_element(form.inner(), max_depth=self.limits.depth)
         except ValueError:
             raise Malformed("not one element") from None
-
-    def _part(self, items: Items, at: int, scope: Mapping[str, str], dictionary: Dictionary) -> Part:
-        """Read trees, texts and packed values from there to the end."""
-        plans: list[Plan] = []
-        trees: list[bytes] = []
-        end = len(items)
-        while at < end:
-            item = items[at]
-            if type(item) is not int or item < -1:
-                break
-            if item >= 0:
-                plans.append(dictionary.chunk_plan(item))
-                trees.append(integer(item))
-                at += 1
-                continue
-            tree = items[at + 1] if at + 1 < end else None
-            if type(tree) is not bytes:
-                raise Malformed("a run that is not there")
-            plans.append(dictionary.plan(tree, scope))
-            trees.append(b"\x20" + blob(tree))
-            at += 2
-        first = at
-        while at < end and type(items[at]) is str:
-            at += 1
-        texts: list[str] = items[first:at]  # type: ignore[assignment]
-        return Part(b"".join(trees), tuple(plans), texts, self._values(items, at) if at < end else [])
-
-    def _values(self, items: Items, at: int) -> list[bytes]:
-        """Read the packed values, those that stand in the tables among them."""
-        found: list[bytes] = []
-        tables = self.tables
-        while at < len(items):
-            item = items[at]
-            at += 1
-            if type(item) is bytes:
-                found.append(item)
-                continue
-            if type(item) is not int or tables is None:
-                raise Malformed("something that is no packed value")
-            if item > -66:
-                found.append(tables.values.get(-2 - item))
-                continue
-            value = items[at] if at < len(items) else None
-            at += 1
-            if type(value) is not bytes:
-                raise Malformed("an entry that is no packed value")
-            tables.values.put(-66 - item, value)
-            found.append(value)
-        return found
-
-    def _check(self, main: Part, added: Part | None, stanza: Stanza) -> int:
-        """Hold a payload against the limits and the values that it has; return what it refers to in the envelope."""
-        limits = self.limits
-        uses = size = children = 0
-        for part in (main,) if added is None else (main, added):
-            wanted = at = 0
-            blobs = part.blobs
-            for plan in part.plans:
-                if plan.depth >= limits.depth or plan.attributes > limits.attributes:
-                    raise TooLarge("elements nested too deep, or with too many attributes")
-                uses |= plan.uses
-                size += plan.size
-                children += len(plan.tags)
-                wanted += plan.text_count
-                for index, kind in plan.checked_kinds:
-                    if at + index < len(blobs):
-                        values.check(kind, blobs[at + index])
-                at += len(plan.kinds)
-            if at != len(blobs) or wanted != len(part.texts):
-                raise Malformed("more or fewer values than the tree asks for")
-            for value in blobs:
-                size += len(value) * EXPANDS
-                if not value:
-                    raise Malformed("an empty packed value")
-            if wanted:
-                joined = "".join(part.texts)
-                size += len(checked(joined))
-        if size > limits.stanza_bytes or children > limits.children:
-            raise TooLarge("a stanza larger than the server allows, or with too many children")
-        if uses:
-            _check_references(uses, stanza)
-        return uses
-
-
-def _share_blobs(main: Part, added: Part) -> None:
-    """The packed values of a compressed part stand in the clear, before those of what was added."""
-    if main.blobs:
-        raise Malformed("packed values within the compressed part")
-    count = sum([len(plan.kinds) for plan in main.plans])
-    main.blobs, added.blobs = added.blobs[:count], added.blobs[count:]
-
-
-def _check_references(uses: int, stanza: Stanza) -> None:
-    if (
-        (uses & plan_.USES_ID and stanza.id is None)
-        or (uses & (plan_.USES_TO | plan_.USES_TO_BARE) and stanza.to is None)
-        or (uses & (plan_.USES_FROM | plan_.USES_FROM_BARE) and stanza.from_ is None)
-    ):
-        raise Malformed("a reference to what the envelope does not hold")

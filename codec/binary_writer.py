@@ -92,10 +92,10 @@ class BinaryWriter:
         """Return a stanza; `asks_ack`: with the request for an acknowledgement in the same frame."""
         tables = self.tables
         form = self.form(stanza)
-        head = write_head(stanza, self.session, tables, self.dictionary)
         flags = frames.FLAG_ACK_REQUEST if asks_ack else 0
         if form is None:
-            return frames.frame(frames.STANZA, head, flags)
+            return frames.frame(frames.STANZA, write_head(stanza, self.session, tables, self.dictionary), flags)
+        head = write_head(stanza, self.session, tables, self.dictionary, form.coded_id)
         clear = head + (
             form.clear() if tables is None or not form.kept() else form.clear_with(_with_tables(form, tables))
         )

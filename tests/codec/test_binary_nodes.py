@@ -22,7 +22,7 @@ def test_the_longest_run_is_taken():
     one = part(b"<request xmlns='urn:xmpp:receipts'/>")
     both = part(b"<request xmlns='urn:xmpp:receipts'/><markable xmlns='urn:xmpp:chat-markers:0'/>")
     assert len(both.items) <= len(one.items) + 1
-    assert len(both.plans) == 1
+    assert len(both.outline.plans) == 1
 
 
 def test_names_without_a_number_are_spelt_out():
@@ -36,7 +36,7 @@ def test_what_is_not_well_formed_is_refused_and_the_next_is_read(xml):
     encoder = Encoder(SHIPPED)
     with pytest.raises(ValueError):
         encoder.part(xml, {}, {})
-    assert encoder.part(b"<body>x y</body>", {}, {}).plans
+    assert encoder.part(b"<body>x y</body>", {}, {}).outline.plans
 
 
 @pytest.mark.parametrize("xml", [b"text", b"<a/>text", b"a]]", b"a\r", b"a&gt;", b"a>", "é".encode()])
@@ -50,7 +50,7 @@ def test_references_are_found_in_attributes():
         "<message id='i1' to='a@b/c' from='d@e/f'><x xmlns='urn:x' a='i1' b='a@b/c' c='a@b' d='d@e' e='d@e/f'/></message>"
     )
     form = Encoder(BARE).form(stanza)
-    assert [code for code, _ in form.main.plans[0].gaps] == [-2, -4, -3, -5, -6]
+    assert [code for code, _ in form.main.outline.plans[0].gaps] == [-2, -4, -3, -5, -6]
     assert set(references(stanza)) == {"i1", "a@b/c", "a@b", "d@e", "d@e/f"}
     assert form.uses == 31
     assert Encoder(BARE).form(stanza, use_references=False).uses == 0
