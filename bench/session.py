@@ -6,6 +6,7 @@ and how often it waits for the server before the first stanza has come. The clie
 
     xml             direct TLS, everything in XML
     binary          direct TLS, the form agreed on by ALPN; the bytes are those inside TLS
+    binary, first   the same from a client that has not had this server's features before
     binary in band  a plain connection that begins in XML and changes by <upgrade/>
 """
 
@@ -27,6 +28,7 @@ from typing import Any
 from bench.accounts import PASSWORD, write_accounts
 from codec.binary_dictionary import Dictionary, load_all
 from codec.binary_explain import explain
+from codec.binary_features import SeenFeatures
 from codec.binary_frames import HAS_BODY, read_varint
 from codec.binary_head import Session
 from codec.binary_reader import BINARY_NS, BinaryReader
@@ -56,7 +58,7 @@ MESSAGE = (
 )
 LIMITS = ReaderLimits()
 WAIT_S = 20.0
-FORMS = ("xml", "binary", "binary in band")
+FORMS = ("xml", "binary", "binary, first", "binary in band")
 WAYS = ("resume", "bind")
 
 
@@ -106,17 +108,18 @@ class Connection:
         self._events: list[Event] = []
         self._waited = False
 
-    def speak_binary(self, dictionaries: Mapping[bytes, Dictionary]) -> None:
-        """Speak it from the next byte on, both ways, with tables if the server takes them."""
+    def speak_binary(self, dictionaries: Mapping[bytes, Dictionary], seen: SeenFeatures) -> None:
+        """Speak it from the next byte on, both ways, with tables if the server takes them; `seen`: what features it had before."""
         self.session = Session(DOMAIN)
         self._reader = BinaryReader(LIMITS, self.session, dictionaries)
+        self._reader.told = seen.tell(DOMAIN)
         self._writer = BinaryWriter(next(iter(dictionaries.values())), self.session, takes_tables=True)
 
     def header(self) -> bytes:
         """Return what begins a stream."""
         if self._writer is None:
             return XML_HEADER.encode()
-        return bytes(self._writer.header(from_=None, id_="", to=DOMAIN))
+        return bytes(self._writer.header(from_=None, id_="", to=DOMAIN, features=self._reader.told.hashes))
 
     def item(self, element: Element | Stanza) -> bytes:
         """Return an element or stanza as it goes out."""
@@ -226,15 +229,16 @@ class Scene:
     def __init__(self, server: ServerProcess, ca: Path) -> None:
         self.server = server
         self.dictionaries = load_all()
+        self.seen = SeenFeatures()
         self._ca = ca
 
     @asynccontextmanager
     async def connect(self, form: str, way: str) -> Any:
         """Connect as the form wants it."""
-        alpn = ["xmppd-bin/0"] if form == "binary" else ["xmpp-client"]
+        alpn = ["xmppd-bin/0"] if form.startswith("binary") else ["xmpp-client"]
         connection = Connection(await self._open(form == "binary in band", alpn), form, way)
-        if form == "binary":
-            connection.speak_binary(self.dictionaries)
+        if form in ("binary", "binary, first"):
+            connection.speak_binary(self.dictionaries, self.seen)
         try:
             yield connection
         finally:
@@ -290,7 +294,7 @@ class Scene:
                     + Element(f"{BINARY_NS} upgrade", {"dict": next(iter(self.dictionaries)).hex()}).to_xml()
                 )
                 await wire.until("proceed")
-                wire.speak_binary(self.dictionaries)
+                wire.speak_binary(self.dictionaries, self.seen)
             inner = bind_request()
             if way == "resume":
                 inner = f"<resume xmlns='{SM}' previd='{kept.previd}' h='{kept.h}'/>"
@@ -330,7 +334,7 @@ def told(count: Count, dictionary: Dictionary) -> Iterator[str]:
     for name, pieces in (("up", count.up), ("down", count.down)):
         data = b"".join(pieces)
         yield f"{count.form}, {count.way}, {name}: {len(data)} bytes"
-        if count.form != "binary":
+        if count.form not in ("binary", "binary, first"):
             yield data.decode(errors="backslashreplace")
             continue
         tables = SeenTables()
@@ -350,9 +354,15 @@ async def measure(folder: Path) -> tuple[list[Count], Dictionary]:
         folder / "server", settings={"c2s.require_tls": False}, certificate=leaf.certificate, key=leaf.key
     )
     await asyncio.to_thread(server.start)
+    counts: list[Count] = []
     try:
         scene = Scene(server, authority.path)
-        counts = [await scene.come_back(form, way) for way in WAYS for form in FORMS]
+        for way in WAYS:
+            for form in FORMS:
+                scene.seen = SeenFeatures()
+                if form != "binary, first":
+                    await scene.come_back(form, "bind")  # it is not there for the first time
+                counts.append(await scene.come_back(form, way))
     finally:
         await asyncio.to_thread(server.close)
     return counts, next(iter(scene.dictionaries.values()))
