@@ -23,7 +23,14 @@ MAX_FILE_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 600, 800, 60
 LIBRARIES = {
     "aiodns": ("xmppd/cli/dns.py",),
     "aiohttp": ("xmppd/web/",),
-    "cryptography": ("xmppd/certificates.py", "xmppd/tls.py", "xmppd/tls_engine.py"),
+    "OpenSSL": ("xmppd/s2s/tls.py",),
+    "cryptography": (
+        "xmppd/certificates.py",
+        "xmppd/s2s/identity.py",
+        "xmppd/s2s/tls.py",
+        "xmppd/tls.py",
+        "xmppd/tls_engine.py",
+    ),
     "dns": ("xmppd/s2s/resolver.py",),
     "lxml": ("compliance/",),
     "precis_i18n": ("codec/jid.py", "xmppd/sasl/keys.py"),
@@ -66,6 +73,7 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "xmppd.module",
             "xmppd.modules",
             "xmppd.opaque_ids",
+            "xmppd.pubsub",
             "xmppd.resource",
             "xmppd.sasl",
         ),

@@ -312,6 +312,18 @@ class ArchiveConfig(Section):
     page_max: Positive = Field(100, description="Messages in one answer, whatever the client asks.")
 
 
+class PubSubConfig(Section):
+    """[pubsub]: what each account may publish (XEP-0060, XEP-0163)."""
+
+    item_bytes: Positive = Field(
+        196_608, description="The payload of one item; the largest avatars fit, and so does the stanza around it."
+    )
+    nodes_per_account: Positive = Field(250, description="Nodes of one account; OMEMO takes one for each device.")
+    items_per_node: Positive = Field(
+        1_000, description='Items that one node keeps, and what "max" stands for; bookmarks are one item a room.'
+    )
+
+
 class HTTPConfig(Section):
     """[http]"""
 
@@ -369,6 +381,7 @@ class Config(Section):
     registration: RegistrationConfig
     storage: StorageConfig
     archive: ArchiveConfig
+    pubsub: PubSubConfig
     http: HTTPConfig
     log: LogConfig
     modules: ModulesConfig

@@ -216,6 +216,14 @@ class AccessEvent:
     is_allowed: bool = False
 
 
+@dataclass(slots=True)
+class NodeEvent:
+    """Something changed at a node of an account (XEP-0060), and is written. `change`: what (`xmppd.pubsub.service.Change`)."""
+
+    account: Any
+    change: Any
+
+
 @dataclass(frozen=True, slots=True)
 class UserAgent:
     """What a client says of itself when it logs in by XEP-0388; all may be "", and nothing of it goes to others.
@@ -362,6 +370,10 @@ presence_access: Signal[AccessEvent] = Signal(
     "presence_access", "Somebody asks what only those may know who see an account's presence; may wait."
 )
 
+node_changed: Signal[NodeEvent] = Signal(
+    "node_changed", "Something was published at a node of an account, or its items or itself went; may wait."
+)
+
 sasl2_inline: Signal[InlineEvent] = Signal(
     "sasl2_inline", "What can be asked for together with a login by XEP-0388 is about to be offered; not waiting."
 )
@@ -390,6 +402,10 @@ stream_features: Signal[FeaturesEvent] = Signal(
     "nothing else, for they are remembered by that; not waiting.",
 )
 disco_info: Signal[DiscoEvent] = Signal("disco_info", "disco#info is being answered; not waiting.")
+disco_node_asked: Signal[DiscoEvent] = Signal(
+    "disco_node_asked",
+    "disco#info of a node is about to be answered: the time to read what the answer needs; may wait.",
+)
 disco_items: Signal[DiscoItemsEvent] = Signal("disco_items", "disco#items is being answered; may wait.")
 
 Handler = Callable[[Any], Any]

@@ -8,7 +8,7 @@ from codec.jid import JID
 from codec.payloads.disco import NS_INFO, NS_ITEMS, Identity, Info, Items
 from codec.stanza import IQ
 from xmppd.errors import StanzaError
-from xmppd.hooks import DiscoEvent, DiscoItemsEvent, disco_info, disco_items
+from xmppd.hooks import DiscoEvent, DiscoItemsEvent, disco_info, disco_items, disco_node_asked
 from xmppd.module import Module, Target, iq_get
 from xmppd.resource import Account
 
@@ -54,7 +54,10 @@ class DiscoModule(Module, xep=30, features=FEATURES, account_features=FEATURES, 
     async def answer_info(self, iq: IQ) -> Info:
         """Tell what the domain or account is and can do (§3)."""
         assert isinstance(iq.payload, Info)
-        return self.info(await self._account(iq), iq.payload.node, iq.from_)
+        account, node = await self._account(iq), iq.payload.node
+        if node is not None:
+            await self.host.signal_waiting(disco_node_asked, DiscoEvent(account, node, [], [], [], iq.from_))
+        return self.info(account, node, iq.from_)
 
     @iq_get(Items, to=(Target.DOMAIN, Target.ACCOUNT))
     async def answer_items(self, iq: IQ) -> Items:
