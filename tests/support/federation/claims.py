@@ -72,6 +72,63 @@ async def talk_in_room(owner: Person, guest: Person, room: str) -> None:
     assert (await asyncio.wait_for(gone, TIMEOUT_S))["from"] == f"{room}/{guest.boundjid.user}"
 
 
+async def copied_and_archived(desk: Person, phone: Person, far: Person) -> None:
+    """What is said between one of our devices and somebody far away is on our other device and in our archive.
+
+    `desk` and `phone` are of one account, and have the plugins xep_0280, xep_0297, xep_0313 and xep_0359.
+    """
+    await desk.plugin["xep_0280"].enable()
+    here = phone.boundjid.bare
+    phone.send_message(far.boundjid.full, "From the phone", mtype="chat")
+    await far.wait_message("From the phone")
+    copied = desk.make_future("carbon_received")
+    far.send_message(phone.boundjid.full, "From far away", mtype="chat")
+    message = await phone.wait_message("From far away")
+    assert message["stanza_id"]["by"] == here and message["stanza_id"]["id"], message
+    carbon = (await asyncio.wait_for(copied, TIMEOUT_S))["carbon_received"]
+    assert (carbon["body"], carbon["from"]) == ("From far away", far.boundjid), carbon
+    with_far = desk.plugin["xep_0313"].iterate(with_jid=far.boundjid.bare)
+    found = [message["mam_result"]["forwarded"]["stanza"] async for message in with_far]
+    assert [(s["body"], s["from"]) for s in found][-2:] == [
+        ("From the phone", phone.boundjid),
+        ("From far away", far.boundjid),
+    ], found
+
+
+async def bounced(person: Person, text: str, condition: str) -> None:
+    """A message with that body came back, with that condition."""
+    error = await person.wait_for(
+        lambda s: s.name == "message" and s["type"] == "error" and s["id"] == text, f"{text!r} to come back"
+    )
+    assert error["error"]["condition"] == condition, error
+
+
+def send(person: Person, to: object, text: str) -> None:
+    """Send a chat message whose id is its text, so that an error that comes back can be told from others."""
+    message = person.make_message(to, text, mtype="chat")
+    message["id"] = text
+    message.send()
+
+
+async def acknowledged(person: Person) -> None:
+    """Wait until the server has acknowledged everything (XEP-0198), which it does when it is on disk."""
+    plugin = person.plugin["xep_0198"]
+    async with asyncio.timeout(TIMEOUT_S):
+        while plugin.unacked_queue:
+            more = person.make_future("stanza_acked")
+            plugin.request_ack()
+            await more
+
+
+async def arrived_once(person: Person, sender: str, texts: list[str], timeout_s: float = 40) -> None:
+    """Messages of a bare JID arrive in that order, each once, and nothing of them comes later."""
+    await person.wait_message(texts[-1], timeout_s=timeout_s)
+    # What comes twice comes before the answer to this, which takes the same way.
+    await person.plugin["xep_0199"].send_ping(sender.partition("@")[2], timeout=TIMEOUT_S)
+    got = [s["body"] for s in person.received if s.name == "message" and s["from"].bare == sender]
+    assert got == texts[:-1], got
+
+
 async def see_each_other_go(one: Person, other: Person) -> None:
     """When one person's connection ends, the other is told; `one` is gone afterwards."""
     one_jid = one.boundjid.full
