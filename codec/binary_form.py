@@ -56,11 +56,37 @@ class Part:
             coded = self.coded_blobs = b"".join([blob(value) for value in self.blobs])
         return coded
 
+    def attribute(self, tag: str, name: str, envelope: Envelope, letters: list[Letters]) -> str | None:
+        """Return an attribute of the first child of that tag."""
+        text_at = blob_at = 0
+        for plan in self.outline.plans:
+            values_ = plan.values.get(tag)
+            if values_ is not None:
+                value = values_.get(name)
+                if value is None or isinstance(value, str):
+                    return value
+                code, index = value
+                if code == plan_.TEXT:
+                    return self.texts[text_at + index]
+                if code > plan_.PACKED:
+                    return envelope_value(code, envelope)
+                return unpacked(code, self.blobs[blob_at + index], letters)
+            text_at += plan.text_count
+            blob_at += len(plan.kinds)
+        return None
+
     def write_xml(self, envelope: Envelope, letters: list[Letters], out: list[str]) -> None:
         """Append the XML of these children, as they stand in a stanza with that envelope."""
         texts, blobs = iter(self.texts), iter(self.blobs)
         for plan in self.outline.plans:
             _fill(plan, texts, blobs, envelope, letters, out)
+
+
+def unpacked(code: int, data: bytes, letters: list[Letters]) -> str:
+    """Return the text of a packed value."""
+    if code < plan_.LAST_PACKED:
+        return letters[plan_.LAST_PACKED - 1 - code].unpack(data)
+    return values.unpack(plan_.PACKED - code, data)
 
 
 def _fill(
@@ -204,6 +230,12 @@ class PayloadForm:
         """Return "namespace name" of each child, but of those that wait."""
         tags = self.main.outline.tags
         return tags if self.added is None else tags + self.added.outline.tags
+
+    def attribute(self, tag: str, name: str) -> str | None:
+        """Return an attribute of the first child of that tag, those that wait not counted."""
+        is_main = self.added is None or tag in self.main.outline.tags
+        part = self.main if self.added is None or is_main else self.added
+        return part.attribute(tag, name, self.envelope, self.dictionary.tables.letters)
 
     def kept(self) -> tuple[int, ...]:
         """Return the indexes of the packed values that may go into the tables."""

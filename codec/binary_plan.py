@@ -66,6 +66,8 @@ class Plan:
         size: characters of its literal XML.
         uses: USES_ID and so on: what of the envelope it refers to.
         tags: "namespace name" of its direct children.
+        values: by tag, the attributes of the first direct child of it: a value of the dictionary, or a code and the how many-th text
+            or packed value it is.
         depth, attributes: of nested elements and of one element's attributes, the largest.
     """
 
@@ -81,6 +83,7 @@ class Plan:
         "tags",
         "text_count",
         "uses",
+        "values",
     )
 
     def __init__(self, tree: list[Tree], tables: Tables, scope: Mapping[str, str], default_ns: str) -> None:
@@ -97,6 +100,7 @@ class Plan:
         )
         self.kept = tuple(builder.kept)
         self.tags = tuple(builder.tags)
+        self.values = builder.values
         self.text_count = sum(code == TEXT for code, _ in self.gaps)
 
 
@@ -173,7 +177,9 @@ class _Builder:
         self.tags: list[str] = []
         self.kept: list[int] = []
         self.packed_count = 0
+        self.text_count = 0
         self.size = 0
+        self.values: dict[str, dict[str, str | tuple[int, int]]] = {}
 
     def write(self, xml: str) -> None:
         self.size += len(xml)
@@ -188,6 +194,7 @@ class _Builder:
     def gap(self, code: int, is_attribute: bool, where: tuple[str, str] | None = None) -> None:
         if code > PACKED:
             self.plan.uses |= _USES[code]
+            self.text_count += code == TEXT
         elif code < LAST_PACKED and LAST_PACKED - code > len(self.tables.letters):
             raise Malformed("an unknown value code")
         else:
@@ -197,13 +204,24 @@ class _Builder:
         self.gaps.append((code, is_attribute))
         self.end_piece()
 
-    def value(self, code: Tree, tag: str, name: str) -> None:
+    def value(self, code: Tree, tag: str, name: str, noted: dict[str, str | tuple[int, int]] | None) -> None:
         if type(code) is not int:
             raise Malformed("a value that is no number")
         if code >= 0:
             self.write(self.tables.escaped_value(code))
-        else:
-            self.gap(code, True, (tag, name))
+            if noted is not None:
+                noted[name] = self.tables.value(code)
+            return
+        if noted is not None:
+            noted[name] = code, self.packed_count if code <= PACKED else self.text_count
+        self.gap(code, True, (tag, name))
+
+    def child(self, tag: str, depth: int) -> dict[str, str | tuple[int, int]] | None:
+        """Note an element; return where its attributes are to be noted, None when they are not."""
+        if depth > 1:
+            return None
+        self.tags.append(tag)
+        return None if tag in self.values else self.values.setdefault(tag, {})
 
     def children(self, tree: list[Tree], default_ns: str, scope: Mapping[str, str], depth: int) -> None:
         for child in tree:
@@ -232,13 +250,12 @@ class _Builder:
         end = 1 + len(shape.attributes)
         if len(node) < end:
             raise Malformed("an element with fewer values than its shape")
-        if depth == 1:
-            self.tags.append(shape.tag)
+        noted = self.child(shape.tag, depth)
         self.plan.attributes = max(self.plan.attributes, end - 1)
         self.write(f"<{shape.name}" if shape.ns == default_ns else f"<{shape.name} xmlns='{escape_value(shape.ns)}'")
         for index, name in enumerate(shape.attributes, 1):
             self.write(f" {name}='")
-            self.value(node[index], shape.tag, name)
+            self.value(node[index], shape.tag, name, noted)
             self.write("'")
         self.inside(node, end, shape.name, shape.ns, scope, depth)
 
@@ -261,15 +278,15 @@ class _Builder:
         scope = {**scope, **declared} if declared else scope
         if prefix and scope.get(prefix) != ns:
             raise Malformed("a prefix that is not declared")
-        if depth == 1:
-            self.tags.append(f"{ns} {name}" if ns else name)
+        tag = f"{ns} {name}" if ns else name
+        noted = self.child(tag, depth)
         qname = f"{prefix}:{name}" if prefix else name
         self.write(f"<{qname}")
         if not prefix and ns != default_ns:
             self.write(f" xmlns='{escape_value(ns)}'")
         for declared_prefix, uri in declared.items():
             self.write(f" xmlns{':' + declared_prefix if declared_prefix else ''}='{escape_value(uri)}'")
-        self.attributes(node[1], f"{ns} {name}", scope)
+        self.attributes(node[1], tag, scope, noted)
         self.inside(node, 2, qname, inner_ns, scope, depth)
 
     def name(self, head: list[Tree], default_ns: str) -> tuple[str, str, str, dict[str, str]]:
@@ -299,7 +316,9 @@ class _Builder:
             raise Malformed("a namespace that is none")
         return checked(item)
 
-    def attributes(self, pairs: list[Tree], tag: str, scope: Mapping[str, str]) -> None:
+    def attributes(
+        self, pairs: list[Tree], tag: str, scope: Mapping[str, str], noted: dict[str, str | tuple[int, int]] | None
+    ) -> None:
         self.plan.attributes = max(self.plan.attributes, len(pairs) // 2)
         seen: set[str] = set()
         for index in range(0, len(pairs), 2):
@@ -313,7 +332,7 @@ class _Builder:
                 raise Malformed("an attribute twice")
             seen.add(key)
             self.write(f" {name}='")
-            self.value(pairs[index + 1], tag, name)
+            self.value(pairs[index + 1], tag, name, noted)
             self.write("'")
 
 

@@ -24,7 +24,19 @@ P = TypeVar("P", bound=Payload)
 
 
 class PayloadForm(Protocol):
-    """Another form of what a stanza carries."""
+    """Another form of what a stanza carries.
+
+    Attributes:
+        size_bytes: about what it is as XML.
+    """
+
+    size_bytes: int
+
+    def tags(self) -> tuple[str, ...]:
+        """Return "namespace name" of its direct children, but of those that were added as XML."""
+
+    def attribute(self, tag: str, name: str) -> str | None:
+        """Return an attribute of the first of these of that tag; costs no translation."""
 
     def inner(self) -> bytes:
         """Return it as XML."""
@@ -48,7 +60,7 @@ class Stanza:
             share them. One that came in another form has no `inner` until someone asks for it.
     """
 
-    __slots__ = ("_elements", "_inner", "_xml", "forms", "from_", "id", "lang", "scope", "tags", "to", "type")
+    __slots__ = ("_elements", "_inner", "_size", "_xml", "forms", "from_", "id", "lang", "scope", "tags", "to", "type")
 
     kind: ClassVar[str] = ""
     default_type: ClassVar[str] = ""
@@ -75,6 +87,7 @@ class Stanza:
         self.forms: dict[bytes, PayloadForm] | None = None
         self._elements: tuple[Element, ...] | None = None
         self._xml: bytes | None = None
+        self._size: int | None = None
 
     @classmethod
     def build(
@@ -106,6 +119,20 @@ class Stanza:
         """Whether it carries nothing; costs no translation."""
         return not self._inner and not self.forms
 
+    @property
+    def is_xml(self) -> bool:
+        """Whether it came as XML, or has become that; else `inner` and all that reads it cost a translation."""
+        return self._inner is not None
+
+    @property
+    def size_bytes(self) -> int:
+        """About how many bytes of XML it carries, the same at each call; costs no translation."""
+        size = self._size
+        if size is None:
+            form = next(iter(self.forms.values())) if self._inner is None and self.forms else None
+            size = self._size = len(self.inner) if form is None else form.size_bytes
+        return size
+
     def has(self, tag: str) -> bool:
         """Whether there is a direct child of that tag ("namespace name"); costs no parsing."""
         return tag in self.tags
@@ -122,6 +149,17 @@ class Stanza:
         if tag not in self.tags:
             return None
         return next((child for child in self.elements() if child.tag == tag), None)
+
+    def attribute(self, tag: str, name: str) -> str | None:
+        """Return an attribute of the first direct child of that tag, None when there is none; costs no translation."""
+        if tag not in self.tags:
+            return None
+        if self._inner is None and self.forms:
+            form = next(iter(self.forms.values()))
+            if tag in form.tags():
+                return form.attribute(tag, name)
+        element = self.element(tag)
+        return None if element is None else element.get(name)
 
     def get(self, payload: type[P]) -> P | None:
         """Return the first child of the payload's tag, read as that payload; None when there is none.
@@ -149,7 +187,7 @@ class Stanza:
         other.tags = self.tags
         other.scope = self.scope
         other._elements = self._elements
-        other._xml = None
+        other._xml = other._size = None
         return other
 
     def replace(self, **changes: object) -> Self:

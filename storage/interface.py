@@ -264,7 +264,7 @@ class ArchiveStore(ABC):
 
         Args:
             id_: unique, ascending with time; out of order by a few seconds is allowed. The same id again is an error.
-            stanza: UTF-8 XML of the message, kept as it is.
+            stanza: the message as `codec.archived` writes it, kept as it is.
             copies: one or more, of different owners.
 
         Raises:

@@ -146,7 +146,7 @@ class Acks:
         """Note a stanza that is sent, or would be if there were a stream."""
         self.unacked.append((stanza, archive_id))
         self.sent += 1
-        self.size_bytes += len(stanza.inner) + STANZA_BYTES
+        self.size_bytes += stanza.size_bytes + STANZA_BYTES
         if len(self.unacked) > self.limit or self.size_bytes > self.max_bytes:
             self._overflow()
 
@@ -174,6 +174,6 @@ class Acks:
         covered = [self.unacked.popleft() for _ in range(count)]
         self.acked += count
         for stanza, _ in covered:
-            self.size_bytes -= len(stanza.inner) + STANZA_BYTES
+            self.size_bytes -= stanza.size_bytes + STANZA_BYTES
         self.r_sent_at = None  # also when it covers less than we asked about: what is left must be asked about again
         return covered

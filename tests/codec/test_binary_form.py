@@ -1,12 +1,14 @@
 """Forms of a payload: what they refer to, and when they may be used for another stanza."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from codec.binary_cbor import Malformed
 from codec.binary_form import envelope_of, envelope_value
 from codec.binary_nodes import Encoder
 from codec.jid import JID
-from tests.codec.binary_samples import SHIPPED, stanza_of
+from tests.codec.binary_samples import BARE, SHIPPED, stanza_of, stanzas
 
 MINE = stanza_of("<message id='i' to='a@b/c' from='d@e/f'><x xmlns='urn:x' a='a@b'/><body>hello you</body></message>")
 
@@ -58,3 +60,17 @@ def test_values_of_the_tables_are_known_by_their_index():
 
 def test_short_trees_are_not_compressed():
     assert Encoder(SHIPPED).form(stanza_of("<iq><ping xmlns='urn:xmpp:ping'/></iq>")).compress() == (0, b"")
+
+
+@settings(max_examples=300)
+@given(stanzas(), st.booleans())
+def test_attributes_of_children_are_those_of_the_xml(xml, is_bare):
+    stanza = stanza_of(xml)
+    form = Encoder(BARE if is_bare else SHIPPED).form(stanza)
+    seen = set()
+    for child in stanza.elements():
+        for name, value in {**child.attrs, "none": None}.items():
+            if child.tag not in seen and " " not in name:
+                assert form.attribute(child.tag, name) == value
+        seen.add(child.tag)
+    assert form.attribute("urn:example:none none", "a") is None

@@ -210,3 +210,46 @@ def test_any_envelope_and_text_come_back(id_, type_, lang, text):
     stanza = Message.build(Element("jabber:client body", {}, (text,)), id=id_, type=type_, lang=lang, to=JULIET)
     again = read(stanza.to_xml())
     assert (again.id, again.type, again.lang, again.elements()[0].text) == (id_, type_, lang, text)
+
+
+class Form:
+    """A form that cannot be translated."""
+
+    size_bytes = 77
+
+    def tags(self):
+        return ("urn:x x",)
+
+    def attribute(self, tag, name):
+        return {"a": "1"}.get(name)
+
+    def inner(self):
+        raise AssertionError("nobody asked for XML")
+
+    def adding(self, xml):
+        return self
+
+
+def test_size_and_attributes_are_known_without_translation():
+    stanza = Message(None, None, None, "normal", tags=("urn:x x",))
+    stanza._inner, stanza.forms = None, {b"id": Form()}
+    assert not stanza.is_xml
+    assert stanza.size_bytes == 77
+    assert (stanza.attribute("urn:x x", "a"), stanza.attribute("urn:x x", "b")) == ("1", None)
+    assert stanza.attribute("urn:x y", "a") is None
+
+
+def test_attributes_of_xml_are_those_of_the_first_child_of_the_tag():
+    stanza = Message.build(Element("urn:x x", {"a": "1"}), Element("urn:x x", {"a": "2", "b": "3"}))
+    assert stanza.is_xml
+    assert stanza.size_bytes == len(stanza.inner)
+    assert (stanza.attribute("urn:x x", "a"), stanza.attribute("urn:x x", "b")) == ("1", None)
+    assert stanza.attribute("urn:x y", "a") is None
+
+
+def test_the_size_stays_what_it_was_when_a_form_is_translated():
+    stanza = Message.build(Element("urn:x x"))
+    size = stanza.size_bytes
+    stanza.forms = {b"id": Form()}
+    assert stanza.size_bytes == size
+    assert stanza.adding(Element("urn:x y")).size_bytes > size

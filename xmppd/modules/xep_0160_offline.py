@@ -17,11 +17,11 @@ import asyncio
 import contextlib
 from dataclasses import dataclass, field
 
+from codec.archived import read_archived, to_archive
 from codec.jid import JID
 from codec.payloads.delay import Delay
 from codec.payloads.stanza_id import StanzaId
 from codec.stanza import Message, Presence
-from codec.xml_reader import read_stanza
 from storage.interface import ArchiveCopy, ArchivedMessage, ArchiveQuery, Commit, KeyValStore, StorageError
 from xmppd.clock import time_of_id
 from xmppd.errors import StanzaError
@@ -272,7 +272,7 @@ class OfflineModule(
         return {message.id for message in found.messages}
 
     def _give_one(self, resource: Resource, message: ArchivedMessage) -> None:
-        stanza = read_stanza(message.stanza)
+        stanza = read_archived(message.stanza)
         stanza = stanza.adding(Delay(from_=self.host.domain, stamp=time_of_id(message.id)))
         stanza = stanza.adding_raw(
             stanza_id_xml(resource.account.jid, self.host.archive_ids.text_of(message.id)), StanzaId.TAG
@@ -312,7 +312,7 @@ class OfflineModule(
     def _keep(self, account: Account, message: Message, from_: JID) -> Commit:
         id_ = self.host.ids.stanza_id()
         copy = ArchiveCopy(account.jid, from_.bare, from_.resourcepart, pending=True, visible=False)
-        commit = self.host.archive.append(id_, message.to_xml(), [copy])
+        commit = self.host.archive.append(id_, to_archive(message), [copy])
         delivery = account.loaded_part(Delivery)
         if delivery is not None:
             delivery.came(id_, is_on_the_way=False)

@@ -6,6 +6,7 @@ written at once, the message itself but once. Its acknowledgement waits for that
 What is read: a page of the asking account's own history, by the form and the RSM of `xep_0313_query.py`.
 """
 
+from codec.archived import to_archive
 from codec.element import Element, escape_value
 from codec.jid import JID
 from codec.payloads.hints import NO_PERMANENT_STORE
@@ -129,7 +130,8 @@ class ArchiveModule(
                 ArchiveCopy(account.jid, peer.bare, peer.resourcepart, False, is_pending, is_visible, 0)
             )
         if is_visible:
-            message.to_xml()  # what histories keep: the recipient's is made of it
+            if message.is_xml:
+                message.to_xml()  # what histories keep: the recipient's is made of it
             event.message = message.adding_raw(
                 stanza_id_xml(account.jid, self.host.archive_ids.text_of(event.id)), StanzaId.TAG
             )
@@ -159,7 +161,7 @@ class ArchiveModule(
                 ArchiveCopy(sender, sender if to is None else to.bare, "", True, False, False, event.mark)
             )
         try:
-            commit = self.host.archive.append(event.id, event.kept.to_xml(), event.copies)
+            commit = self.host.archive.append(event.id, to_archive(event.kept), event.copies)
         except StorageFull as error:
             raise StanzaError("resource-constraint", text="The server has no room to keep messages now.") from error
         event.commit = commit

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from codec.archived import archived_xml
 from codec.element import Element
 from codec.payload import Payload, attr, child, flag
 from codec.payloads.data_form import Field, Form
@@ -152,7 +153,11 @@ def known_id(query: ArchiveQuery) -> int:
 
 def result_inner(head: str, id_text: str, message: ArchivedMessage, stamp: datetime) -> bytes:
     """Return <result/> around a message; `head` is its start tag up to where the id goes."""
-    return b"%b id='%b'>%b</result>" % (head.encode(), id_text.encode(), forwarded_xml(message.stanza, stamp))
+    return b"%b id='%b'>%b</result>" % (
+        head.encode(),
+        id_text.encode(),
+        forwarded_xml(archived_xml(message.stanza), stamp),
+    )
 
 
 def fin_of(request: Query, page: ArchivePage, opaque: OpaqueIds) -> Fin:

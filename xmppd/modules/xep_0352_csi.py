@@ -72,9 +72,9 @@ class Held:
             key = self.count
         replaced = self.stanzas.pop(key, None)
         if replaced is not None:
-            self.size_bytes -= len(replaced.inner)
+            self.size_bytes -= replaced.size_bytes
         self.stanzas[key] = stanza
-        self.size_bytes += len(stanza.inner)
+        self.size_bytes += stanza.size_bytes
 
     @property
     def is_full(self) -> bool:

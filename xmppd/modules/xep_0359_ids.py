@@ -10,7 +10,6 @@ from hashlib import blake2b
 
 from codec.element import escape_value
 from codec.jid import JID
-from codec.payload import PayloadError
 from codec.payloads.stanza_id import NS, OriginId, StanzaId
 from codec.stanza import Message
 from storage.interface import Commit
@@ -94,15 +93,11 @@ class StanzaIdsModule(Module, xep=359, account_features=(NS,)):
 
 def mark_of(message: Message, sender: JID) -> int:
     """Return a 64-bit number that tells a message's origin-id and recipient; 0 when it has no origin-id."""
-    if OriginId.TAG not in message.tags:
+    origin_id = message.attribute(OriginId.TAG, "id")
+    if origin_id is None:
         return 0
-    try:
-        origin = message.get(OriginId)
-    except PayloadError:
-        return 0
-    assert origin is not None
     to = sender if message.to is None else message.to.bare
-    digest = blake2b(f"{to}\0{origin.id}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{to}\0{origin_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True) or 1
 
 
