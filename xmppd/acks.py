@@ -7,7 +7,8 @@ Outbound: `unacked` holds what was sent and not acknowledged, oldest first, with
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from codec.stanza import Stanza
 from storage.interface import Commit
@@ -109,6 +110,24 @@ class Acks:
             return
         self.waiting.append(_Pending(self.handled, commit))
         commit.add_done_callback(self._committed)
+
+    async def count_after(self, waiting: Coroutine[Any, Any, Any]) -> None:
+        """Count a stanza that has to wait: at once, so that whoever resumes meanwhile does not send it again.
+
+        Args:
+            waiting: deals with it, and returns what its acknowledgement must wait for, or None.
+        """
+        handled = Commit()
+        self.took(handled)
+        try:
+            commit = await waiting
+        except BaseException as error:
+            handled.finish(error)
+            raise
+        if commit is None:
+            handled.finish()
+        else:
+            commit.add_done_callback(lambda done: handled.finish(done.error))
 
     def _committed(self, _: Commit) -> None:
         before = self.durable

@@ -137,8 +137,11 @@ class Host:
         """Call back after that many seconds, unless the returned handle is cancelled."""
         return asyncio.get_running_loop().call_later(delay_s, callback)
 
-    async def request(self, iq: IQ, timeout_s: float) -> IQ:
-        """Send an iq of ours (with `to` a full JID and an `id`) and return the answer, result or error.
+    async def request(self, iq: IQ, timeout_s: float, send: Callable[[IQ], object] | None = None) -> IQ:
+        """Send an iq of ours (with `to` and an `id`) and return the answer, result or error.
+
+        Args:
+            send: sends it; None: it is routed.
 
         Raises:
             TimeoutError: none came in time.
@@ -151,7 +154,10 @@ class Host:
         # no asyncio.timeout: a handler that has not waited yet runs outside of any task (`eager`)
         timer = running.call_later(timeout_s, _time_out, future)
         try:
-            await self.send(iq)
+            if send is None:
+                await self.send(iq)
+            else:
+                send(iq)
             return await future
         finally:
             timer.cancel()

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import secrets
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from codec.binary_dictionary import load_all
@@ -19,7 +20,8 @@ from xmppd.binary_wire import ALPN_BINARY, BinaryWire
 from xmppd.c2s import ClientStream, Service, limits_of
 from xmppd.clock import Clock
 from xmppd.config import Config
-from xmppd.connection import Loop
+from xmppd.config_sources import ConfigError
+from xmppd.connection import Connection, Loop, MakeEngine
 from xmppd.control import ControlError, ControlServer
 from xmppd.host import Host, Shared
 from xmppd.listener import Doorkeeper, listen
@@ -29,6 +31,9 @@ from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.opaque_ids import OpaqueIds
 from xmppd.router import Router
+from xmppd.s2s.federation import Federation
+from xmppd.s2s.resolver import Resolver
+from xmppd.s2s.tls import PeerTls
 from xmppd.sasl.offer import Realm
 from xmppd.sasl.unknown import UnknownAccounts
 from xmppd.storage_url import open_backend
@@ -57,11 +62,13 @@ class Server:
     """One server process.
 
     Args:
-        config: the settings; they do not change while it runs, certificates do (`reload`).
+        config: the settings; they do not change while it runs, but for certificates and what is said of other domains (`reload`).
+        reread: reads the settings anew; None: they stay.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, reread: Callable[[], Config] | None = None) -> None:
         self.config = config
+        self.reread = reread
         self.log = get_logger("xmppd.server")
         self.metrics = Metrics()
         self.backend: Backend = open_backend(config.storage_url, exclusive=True, on_commit=self.metrics.observe_commit)
@@ -74,13 +81,14 @@ class Server:
         alpn = (ALPN_BINARY, ALPN_XMPP_CLIENT) if self.binary is not None else (ALPN_XMPP_CLIENT,)
         self.tls = TlsStore(config.tls, alpn) if config.tls.is_configured else None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reminders: set[ClientStream] = set()
+        self.peer_tls = PeerTls(config.tls) if config.tls.is_configured and config.s2s.enabled else None
+        self.federation: Federation | None = None
+        self._reminders: set[Any] = set()
         self._listeners: list[asyncio.Server] = []
         self._closers: list[Any] = []
-        self._doorkeeper = Doorkeeper(config.c2s.max_connections_per_address)
         self.stopping = asyncio.Event()
         self.loop: Loop
-        self.addresses: dict[str, list[Address]] = {"c2s": [], "direct_tls": []}
+        self.addresses: dict[str, list[Address]] = {kind: [] for kind in ("c2s", "direct_tls", "s2s", "s2s_direct_tls")}
 
     # start
 
@@ -107,7 +115,8 @@ class Server:
             self.shared.hosts[domain] = Host(domain, self.shared)
         for host in self.shared.hosts.values():
             await load(host, self.config.module_names)
-        await self._listen()
+        await self._listen_to_clients()
+        await self._federate()
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -134,7 +143,7 @@ class Server:
         self.addresses["http"] = web.addresses
         self._closers.append(web)
 
-    async def _listen(self) -> None:
+    async def _listen_to_clients(self) -> None:
         before, after = limits_of(self.config)
         realms = await self._realms()
         service = Service(
@@ -148,23 +157,60 @@ class Server:
             get_logger("xmppd.c2s"),
             self.binary,
         )
+
+        def make_stream(connection: Connection) -> ClientStream:
+            return ClientStream(connection, service)
+
         c2s = self.config.c2s
-        wanted = [("c2s", address) for address in c2s.listen] + [("direct_tls", address) for address in c2s.direct_tls]
-        for kind, address in wanted:
-            try:
-                listener = await listen(
-                    address,
-                    loop=self.loop,
-                    make_stream=lambda connection: ClientStream(connection, service),
-                    make_engine=self._direct_engine if kind == "direct_tls" else None,
-                    expects_proxy_header=address in c2s.proxy_protocol,
-                    doorkeeper=self._doorkeeper,
-                )
-            except OSError as error:
-                raise ServerError(f"cannot listen on {address}: {error.strerror or error}") from error
-            self._listeners.append(listener)
-            bound = listener.sockets[0].getsockname()
-            self.addresses[kind].append(Address(bound[0], bound[1]))
+        doorkeeper = Doorkeeper(c2s.max_connections_per_address)
+        for address in c2s.listen:
+            await self._listen("c2s", address, make_stream, None, doorkeeper)
+        for address in c2s.direct_tls:
+            await self._listen("direct_tls", address, make_stream, self._direct_engine, doorkeeper)
+
+    async def _federate(self) -> None:
+        """Talk to other servers, unless there is no certificate and nothing may be said without one."""
+        s2s, tls = self.config.s2s, self.peer_tls
+        if not s2s.enabled or (tls is None and s2s.require_tls):
+            return
+        resolver = Resolver(s2s.resolver)
+        secret = await self._secret("dialback")
+        self.federation = federation = Federation(
+            self.shared, self.router, tls, secret, self.loop, resolver, self._reminders.add
+        )
+        doorkeeper = Doorkeeper(s2s.max_connections_per_address)
+        for address in s2s.listen:
+            await self._listen("s2s", address, federation.make_incoming, None, doorkeeper)
+        for address in s2s.direct_tls:
+            assert tls is not None, "the configuration asks for a certificate"
+            accept = functools.partial(tls.accept, None, direct=True)
+            await self._listen(
+                "s2s_direct_tls", address, federation.make_incoming, lambda _, accept=accept: accept(), doorkeeper
+            )
+        await federation.start()
+
+    async def _listen(
+        self,
+        kind: str,
+        address: Address,
+        make_stream: Callable[[Connection], Any],
+        make_engine: MakeEngine | None,
+        doorkeeper: Doorkeeper,
+    ) -> None:
+        try:
+            listener = await listen(
+                address,
+                loop=self.loop,
+                make_stream=make_stream,
+                make_engine=make_engine,
+                expects_proxy_header=address in self.config.c2s.proxy_protocol,
+                doorkeeper=doorkeeper,
+            )
+        except OSError as error:
+            raise ServerError(f"cannot listen on {address}: {error.strerror or error}") from error
+        self._listeners.append(listener)
+        bound = listener.sockets[0].getsockname()
+        self.addresses[kind].append(Address(bound[0], bound[1]))
 
     def _direct_engine(self, workspace: TlsWorkspace) -> TlsEngine:
         """Begin TLS on a connection of a client; certificates may have been replaced since the last one."""
@@ -228,6 +274,8 @@ class Server:
         now = self.loop.seconds
         for connection in list(self.loop.connections):
             connection.tick(now, self.config.c2s.login_timeout_s)
+        if self.federation is not None:
+            self.federation.tick()
 
     def _faults(self) -> list[str]:
         """Return what keeps the server from its work, in words for its operator."""
@@ -240,15 +288,20 @@ class Server:
         return ["the server is stopping"] if self.stopping.is_set() else []
 
     def reload(self) -> None:
-        """Read the certificates anew (SIGHUP); streams that stand keep theirs."""
-        if self.tls is None:
-            return
+        """Read the certificates anew, and what the settings say of other domains (SIGHUP); streams that stand keep theirs."""
         try:
-            self.tls.reload()
-        except TlsError as error:
-            self.log.error("certificates_not_reloaded", reason=str(error))
+            self._reload()
+        except (TlsError, ConfigError) as error:
+            self.log.error("not_reloaded", reason=str(error))
         else:
-            self.log.info("certificates_reloaded")
+            self.log.info("reloaded")
+
+    def _reload(self) -> None:
+        for tls in (self.tls, self.peer_tls):
+            if tls is not None:
+                tls.reload()
+        if self.federation is not None and self.reread is not None:
+            self.federation.policy.replace(self.reread().s2s)
 
     # the command line's questions
 
@@ -272,14 +325,14 @@ class Server:
             "domains": list(self.shared.hosts),
             "addresses": {kind: [str(address) for address in found] for kind, found in self.addresses.items()},
             "metrics": self.metrics.snapshot(),
+            "routes": [] if self.federation is None else self.federation.describe(),
         }
 
     async def _do_reload(self, _: dict[str, Any]) -> dict[str, Any]:
-        if self.tls is not None:
-            try:
-                self.tls.reload()
-            except TlsError as error:
-                raise ControlError(str(error)) from error
+        try:
+            self._reload()
+        except (TlsError, ConfigError) as error:
+            raise ControlError(str(error)) from error
         return {}
 
     async def _do_account_changed(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -347,25 +400,31 @@ class Server:
         await self.backend.flush()
         await asyncio.sleep(0)  # acknowledgements leave with the end of this turn of the loop
         for connection in connections:
-            if connection.stream is not None:
+            if isinstance(connection.stream, ClientStream):
                 connection.stream.end("system-shutdown")
         for host in self.shared.hosts.values():
             for resource in host.sessions():
-                await sessions.end(resource)
+                await sessions.end(resource)  # which tells contacts elsewhere, whose servers' streams close last
+        if self.federation is not None:
+            await self.federation.stop()
+        for connection in list(self.loop.connections):
+            if connection.stream is not None:
+                connection.stream.end("system-shutdown")
         await self.loop.all_closed()
 
 
-async def serve(config: Config, announce: Any = None) -> None:
-    """Run a server until SIGTERM or SIGINT; SIGHUP reads certificates anew.
+async def serve(config: Config, announce: Any = None, reread: Callable[[], Config] | None = None) -> None:
+    """Run a server until SIGTERM or SIGINT; SIGHUP reads certificates anew, and what is said of other domains.
 
     Args:
+        reread: reads the settings anew.
         announce: called with the `Server` once it serves, or None.
 
     Raises:
         ServerError: it cannot start; one line that says what to do.
     """
     try:
-        server = Server(config)
+        server = Server(config, reread)
     except (StorageError, TlsError) as error:
         raise ServerError(str(error)) from error
     running = asyncio.get_running_loop()

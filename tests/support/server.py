@@ -55,6 +55,8 @@ class ServerProcess(Daemon):
             "c2s.direct_tls": [f"127.0.0.1:{self.direct_tls_port}"] if certificate else [],
             "c2s.require_tls": certificate is not None,
             "http.listen": [f"127.0.0.1:{self.http_port}"],
+            "s2s.listen": [],
+            "s2s.resolver": "127.0.0.1:9",  # nobody answers there: other domains cannot be found unless a test says how
         }
         if certificate and key:
             everything |= {"tls.certificate": str(certificate), "tls.key": str(key)}

@@ -16,7 +16,7 @@ HelloOption = Annotated[bool, typer.Option("--hello", help="Say where it is and 
 
 
 def serve(config: ConfigOption = None, sets: SetOption = None, hello: HelloOption = False) -> int:
-    """Serve until SIGTERM or SIGINT. SIGHUP reads the certificates again."""
+    """Serve until SIGTERM or SIGINT. SIGHUP reads the certificates again, and what is said of other domains."""
     loaded = settings(config, sets)
     make_data_folder(loaded)
     logs.configure(loaded.log.level, loaded.log.format)
@@ -29,7 +29,7 @@ def serve(config: ConfigOption = None, sets: SetOption = None, hello: HelloOptio
             typer.echo(greeting(loaded.server.domains, server.addresses), err=True)
 
     try:
-        uvloop.run(run(loaded, announce))
+        uvloop.run(run(loaded, announce, lambda: settings(config, sets)))
     except ServerError as error:
         raise CommandError(str(error)) from None
     return 0
@@ -46,6 +46,8 @@ def greeting(domains: Sequence[str], addresses: Mapping[str, Sequence[Address]])
         lines.append(f"  clients connect to   {', '.join(map(str, found))}")
     if found := addresses.get("direct_tls"):
         lines.append(f"  or, TLS from start   {', '.join(map(str, found))}")
+    if found := [*addresses.get("s2s", ()), *addresses.get("s2s_direct_tls", ())]:
+        lines.append(f"  other servers to     {', '.join(map(str, found))}")
     lines.append(f"  add an account       {_command()} account add NAME@{domains[0]}")
     if found := addresses.get("http"):
         lines.append(f"  how it is            http://{found[0]}/  (for machines: /health, /ready, /metrics)")

@@ -3,6 +3,9 @@
 LOGIN_TIMEOUT_S = 40
 """From a connection to a proven domain: longer than we ourselves take to ask the domain's own server (dialback)."""
 
+UNPROVEN_S = 600
+"""How long a stream may serve questions about our keys alone; then its owner opens another one."""
+
 PENDING_PER_STREAM = 16
 """Domains of one stream that are being asked about at a time; each makes us open a connection."""
 
