@@ -213,10 +213,8 @@ def _host(name: str) -> str | None:
 def _xmpp_domain(der: bytes) -> str | None:
     """Return the domain that an xmppAddr is, None for an account's address and for what is none."""
     text = _string(der, _UTF8_STRING, "utf-8")
-    if text is None or not text or "@" in text or "/" in text:
-        return None
     try:
-        return prepare_domainpart(text)
+        return None if text is None else prepare_domainpart(text)
     except InvalidJID:
         return None
 
@@ -227,13 +225,13 @@ def _service(der: bytes) -> str | None:
     if text is None:
         return None
     service, _, host = text.partition(".")
-    return text.lower() if service.startswith("_") and "*" not in host and _host(host) is not None else None
+    return text.lower() if service.startswith("_") and _host(host) is not None else None
 
 
 def _string(der: bytes, tag: int, encoding: str) -> str | None:
     """Return the text of a DER string of one sort that takes all of `der`, None for anything else.
 
-    Lengths up to 65,535 bytes; the shortest form of each alone, as DER demands.
+    Lengths up to 65,535 bytes, each in its shortest form, as DER demands; newer releases of `cryptography` look after that too.
     """
     if len(der) < 2 or der[0] != tag:
         return None

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from OpenSSL import SSL
 
 from tests.support.ca import CertificateAuthority, Leaf, make_test_ca, self_signed, xmpp_address
 from xmppd.s2s.tls import HANDSHAKE_LIMIT_BYTES, MAX_INTERMEDIATES, PeerEngine, PeerTls
@@ -486,10 +487,10 @@ def test_no_session_is_resumed_and_the_certificate_is_shown_again(tls, ca, their
     engine.write(b"x")
     first.receive(engine.take_output())
     again = Stock(context, OURS, session=first.tls.session)
-    engine = tls.accept(OURS, direct=False)
-    shake(engine, again)
-    assert not again.tls.session_reused
-    assert engine.peer is not None and engine.peer.verdict(THEIRS) is None
+    second = tls.accept(OURS, direct=False)  # the first lives on: OpenSSL forgets the session of one that broke off
+    shake(second, again)
+    assert engine.is_established and not again.tls.session_reused
+    assert second.peer is not None and second.peer.verdict(THEIRS) is None
 
 
 def test_we_resume_no_session_either(tls, ca, theirs):
@@ -565,30 +566,33 @@ def test_a_chain_too_big_for_the_handshake_is_cut_off(tls, ca, theirs, tmp_path)
     assert not engine.is_established and engine.is_broken
 
 
-def test_renegotiation_is_refused(tls):
-    from OpenSSL import SSL
-
+@pytest.mark.parametrize("we_call", [False, True])
+def test_renegotiation_is_refused(tls, theirs, we_call):
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_max_proto_version(SSL.TLS1_2_VERSION)
-    peer, engine = SSL.Connection(context, None), tls.accept(OURS, direct=False)
-    peer.set_connect_state()
+    context.use_certificate_file(str(theirs.certificate))
+    context.use_privatekey_file(str(theirs.key))
+    peer = SSL.Connection(context, None)
+    peer.set_accept_state() if we_call else peer.set_connect_state()
+    engine = tls.connect(OURS, THEIRS, direct=False) if we_call else tls.accept(OURS, direct=False)
 
-    def turn() -> None:
+    def turn() -> int:
         with contextlib.suppress(SSL.WantReadError):
             peer.do_handshake()
         with contextlib.suppress(SSL.WantReadError):
             engine.feed(peer.bio_read(65536))
-        if output := engine.take_output():
+        output = engine.take_output()
+        if output:
             peer.bio_write(output)
+        return len(output)
 
-    for _ in range(3):
+    for _ in range(4):
         turn()
     assert engine.is_established and engine.version == "TLSv1.2"
     assert peer.renegotiate()
-    with pytest.raises((TlsFailed, SSL.Error)):
-        for _ in range(3):
-            turn()
-        peer.recv(1)
+    with contextlib.suppress(TlsFailed, SSL.Error):
+        assert turn() < 50  # an alert: no hello
+        turn()
     assert peer.renegotiate_pending()
 
 
@@ -717,9 +721,8 @@ print((resident() - before) // 600)
 
 
 def test_an_idle_connection_keeps_no_buffers(ca, files):
-    """Measured: 44 KiB each with one intermediate-free P-256 certificate, after 200 kB each way."""
+    """Measured: 51 KiB each after 200 kB each way, 46 KiB without, 83 KiB were it fed 16 KiB at once."""
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", MEASURE, str(files.certificate), str(files.key), str(ca.path)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=True)
-    print(done.stdout)
     assert 1_000 < int(done.stdout) < 60_000
