@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from codec.element import Element
+from codec.jid import JID
 from codec.payload import Payload, PayloadError, attr
 from codec.payloads.data_form import FORM_TYPE, Form
 from codec.payloads.disco import Info
@@ -58,7 +59,7 @@ class Key(NamedTuple):
 
 @dataclass(slots=True)
 class Known:
-    """What is known of one resource.
+    """What is known of one resource, here or elsewhere.
 
     Attributes:
         presence: which said it.
@@ -71,6 +72,16 @@ class Known:
     capabilities: Capabilities | None = None
     features: frozenset[str] | None = None
     is_useless: bool = False
+
+    def note(self, presence: Presence) -> None:
+        """Take what a presence of that client says."""
+        self.presence = presence
+        try:
+            capabilities = presence.get(Capabilities)
+        except PayloadError:
+            capabilities = None
+        if capabilities != self.capabilities:
+            self.capabilities, self.features, self.is_useless = capabilities, None, False
 
 
 class CapsModule(Module, xep=115, features=(NS,), requires=(DiscoModule,)):
@@ -113,7 +124,11 @@ class CapsModule(Module, xep=115, features=(NS,), requires=(DiscoModule,)):
     def features_of(self, resource: Resource) -> frozenset[str] | None:
         """Return what a client can do, as far as it is known now; None when it is not."""
         known = _known_of(resource)
-        if known is None or known.capabilities is None:
+        return None if known is None else self.features_for(known)
+
+    def features_for(self, known: Known) -> frozenset[str] | None:
+        """Return what a client can do of which this is known; None when that is not enough."""
+        if known.capabilities is None:
             return None
         key = Key(known.capabilities.hash, known.capabilities.ver)
         features = self._known.get(key)
@@ -133,30 +148,40 @@ class CapsModule(Module, xep=115, features=(NS,), requires=(DiscoModule,)):
             known = _known_of(resource)
             if features is not None or known is None or known.capabilities is None or known.is_useless:
                 return features
-            key = Key(known.capabilities.hash, known.capabilities.ver)
-            other = self._asking.get(key)
-            if other is not None:
-                await other.wait()
-                continue
-            self._asking[key] = done = asyncio.Event()
-            try:
-                await self._ask(resource, known, known.capabilities)
-            finally:
-                del self._asking[key]
-                done.set()
+            await self._ask_once(resource.jid, known, known.capabilities, self.host.domain)
 
-    async def _ask(self, resource: Resource, known: Known, capabilities: Capabilities) -> None:
+    async def discover_for(self, jid: JID, known: Known, asker: JID) -> frozenset[str] | None:
+        """Return what a client elsewhere can do, as `discover`; `asker` is the account that it has sent presence."""
+        while True:
+            features = self.features_for(known)
+            if features is not None or known.capabilities is None or known.is_useless:
+                return features
+            await self._ask_once(jid, known, known.capabilities, asker)
+
+    async def _ask_once(self, jid: JID, known: Known, capabilities: Capabilities, asker: JID) -> None:
+        """Ask one client, or wait for the answer of another that names the same hash."""
+        key = Key(capabilities.hash, capabilities.ver)
+        other = self._asking.get(key)
+        if other is not None:
+            await other.wait()
+            return
+        self._asking[key] = done = asyncio.Event()
+        try:
+            await self._ask(jid, known, capabilities, asker)
+        finally:
+            del self._asking[key]
+            done.set()
+
+    async def _ask(self, jid: JID, known: Known, capabilities: Capabilities, asker: JID) -> None:
         """Ask one client and note the answer: for all with its hash, or for it alone."""
         node = f"{capabilities.node}#{capabilities.ver}"
-        request = IQ.build(
-            Info(node=node), to=resource.jid, from_=self.host.domain, type="get", id=self.host.ids.token()
-        )
+        request = IQ.build(Info(node=node), to=jid, from_=asker, type="get", id=self.host.ids.token())
         answer = None
         async with self._places:
             try:
                 answer = await self.host.request(request, TIMEOUT_S)
             except TimeoutError:
-                self.host.log.debug("caps_unanswered", jid=str(resource.jid), node=node)
+                self.host.log.debug("caps_unanswered", jid=str(jid), node=node)
         is_good = answer is not None and self._take(answer, known, capabilities)
         if known.capabilities is capabilities:
             known.is_useless = not is_good
@@ -189,13 +214,7 @@ def _known_of(resource: Resource) -> Known | None:
         return None
     known = resource.state(Known)
     if known.presence is not presence:
-        known.presence = presence
-        try:
-            capabilities = presence.get(Capabilities)
-        except PayloadError:
-            capabilities = None
-        if capabilities != known.capabilities:
-            known.capabilities, known.features, known.is_useless = capabilities, None, False
+        known.note(presence)
     return known
 
 
