@@ -4,7 +4,7 @@ import pytest
 
 from codec import binary_plan as plan_
 from codec.binary_cbor import Malformed, encode
-from codec.binary_plan import TooLarge, attribute_key, checked, compile_plan, may_declare
+from codec.binary_plan import TooLarge, attribute_key, checked, compile_plan, is_ncname, may_declare
 from tests.codec.binary_samples import BARE, SHIPPED
 
 
@@ -80,3 +80,10 @@ def test_prefixes_that_must_not_be_declared():
     assert not may_declare("p", "")
     assert not may_declare("xml", "urn:p")
     assert not may_declare("1", "urn:p")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"), [("a", True), ("é", True), ("\u07a4", False), ("1a", False), ("a:b", False)]
+)
+def test_names_are_those_that_parsers_take(name, is_one):
+    assert is_ncname(name) == is_one
