@@ -108,7 +108,9 @@ class JID(str):
         """
         if not resource:
             return self.bare
-        return _make(self.localpart, self.domainpart, prepare_resourcepart(resource))
+        full = _make(self.localpart, self.domainpart, prepare_resourcepart(resource))
+        _set(full, "_bare", self.bare)  # one object for all of an account's resources
+        return full
 
     @property
     def is_bare(self) -> bool:
