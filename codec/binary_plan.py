@@ -324,7 +324,7 @@ class _Builder:
     def namespace(self, item: Tree) -> str:
         if type(item) is int:
             return self.tables.namespace(item)
-        if type(item) is not str or item in (XML_NS, XMLNS_NS):
+        if type(item) is not str or item in (XML_NS, XMLNS_NS) or " " in item:  # Expat refuses a space there
             raise Malformed("a namespace that is none")
         return checked(item)
 
@@ -349,6 +349,8 @@ class _Builder:
 
 
 def may_declare(prefix: str, uri: str) -> bool:
+    if " " in uri:
+        return False
     if prefix == "":
         return True
     return is_ncname(prefix) and prefix not in ("xml", "xmlns") and uri != ""

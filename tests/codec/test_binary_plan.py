@@ -87,3 +87,10 @@ def test_prefixes_that_must_not_be_declared():
 )
 def test_names_are_those_that_parsers_take(name, is_one):
     assert is_ncname(name) == is_one
+
+
+def test_a_namespace_with_a_space_is_none():
+    assert may_declare("p", "urn:x") and not may_declare("p", "urn: x") and not may_declare("", "urn: x")
+    for head in (["x", "urn: x"], ["x", "urn:x", "", "p", "urn: x"]):
+        with pytest.raises(Malformed):
+            compile_plan(encode([head, []]), BARE.tables, {})
