@@ -11,7 +11,7 @@ from codec.binary_cbor import Malformed, blob, integer, read_flat, text
 from codec.binary_dictionary import Dictionary
 from codec.binary_head import EXTRA_BIT, ID_SHIFT, KINDS, LANG_BIT, HeadReader, Session, scope_of
 from codec.binary_plan import Plan
-from codec.binary_tables import SeenTables
+from codec.binary_tables import Claim, SeenTables
 
 Item = int | str | bytes
 
@@ -54,7 +54,7 @@ def explain(
     if not frame:
         raise Malformed("no frame")
     kind, flags = frame[0] >> 4, frame[0] & 0x0F
-    if kind >= len(frames.NAMES):
+    if kind >= len(frames.NAMES) or not frames.NAMES[kind]:
         raise Malformed("an unknown kind of frame")
     out = Explained(frames.NAMES[kind], len(frame), [], flags)
     if kind not in frames.HAS_BODY:
@@ -72,6 +72,12 @@ def explain(
     body = frame[length[1] :]
     if kind == frames.XML:
         out.fields.append(Field("xml", len(body), body.decode(errors="replace")))
+    elif kind == frames.TABLES:
+        claim = Claim.read(body)
+        counted = len(body) - len(claim.name)
+        out.fields.append(Field("entries-read", counted, f"{claim.jids} JIDs, {claim.values} values"))
+        if claim.name:
+            out.fields.append(Field("name", len(claim.name), claim.name.hex()))
     elif kind in (frames.HELLO, frames.RETRY):
         out.fields.extend(Field("item", _size(item), _show(item)) for item in read_flat(body))
     else:

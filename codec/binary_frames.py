@@ -6,10 +6,24 @@ becomes; bit 3 asks for an acknowledgement.
 
 from codec.binary_cbor import Malformed
 
-PING, STANZA, ACK_REQUEST, ACK, HELLO, RETRY, ELEMENT, CSI, CLOSE, XML = range(10)
-NAMES = ("PING", "STANZA", "ACK-REQUEST", "ACK", "HELLO", "RETRY", "ELEMENT", "CSI", "CLOSE", "XML")
-HAS_BODY = frozenset((STANZA, HELLO, RETRY, ELEMENT, XML))
-KNOWN_FLAGS = {STANZA: 0x0F, ELEMENT: 0x07, CSI: 0x01}
+PING, STANZA, ACK_REQUEST, ACK, HELLO, RETRY, ELEMENT, CSI, CLOSE, XML, FEATURES = range(11)
+TABLES = 11
+NAMES = (
+    "PING",
+    "STANZA",
+    "ACK-REQUEST",
+    "ACK",
+    "HELLO",
+    "RETRY",
+    "ELEMENT",
+    "CSI",
+    "CLOSE",
+    "XML",
+    "FEATURES",
+    "TABLES",
+)
+HAS_BODY = frozenset((STANZA, HELLO, RETRY, ELEMENT, XML, TABLES))
+KNOWN_FLAGS = {STANZA: 0x0F, ELEMENT: 0x07, CSI: 0x01, FEATURES: 0x03}
 """Which of the low four bits may be set."""
 
 FLAG_ACK_REQUEST = 0x08

@@ -6,24 +6,32 @@ held against its limit before anything is made of it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 from codec import binary_frames as frames
 from codec.binary_cbor import Malformed, read_flat
 from codec.binary_dictionary import Dictionary
+from codec.binary_features import HASH_BYTES, MAX_TOLD, Told
 from codec.binary_head import Session
 from codec.binary_plan import TooLarge, checked
 from codec.binary_stanza import BodyReader, Items
+from codec.binary_tables import Claim
 from codec.element import Element, parse_element
 from codec.events import Event, StreamBroken, StreamClosed, StreamOpened
 from codec.limits import ReaderLimits
 from codec.xml_reader import USUAL_HEADERS, XmlReader
+from codec.xml_writer import STREAMS_NS
 
 BINARY_NS = "urn:xmppd:binary:0"
 SM_NS = "urn:xmpp:sm:3"
 CSI_NS = "urn:xmpp:csi:0"
+FEATURES_TAG = f"{STREAMS_NS} features"
 VERSION = 0
-FLAG_TABLES = 1
+FLAG_TABLES, FLAG_KEEPS, FLAG_FEATURES = 1, 2, 4
+"""Of a HELLO: "I have tables for what you send"; "I keep them, and mine, for a session that is resumed"; "my last item tells what
+features of yours I have"."""
+
 MAX_HELLOS = 3
 
 
@@ -39,7 +47,10 @@ class BinaryReader(BodyReader):
     Attributes:
         dictionary: the one that the peer's HELLO named; None before.
         tables: set them where we announced that we take them.
-        peer_takes_tables: what the HELLO said.
+        peer_takes_tables, peer_keeps_tables: what the HELLO said.
+        claim: what the last TABLES frame said; None when none came.
+        told: what our HELLO told of the peer's features, on a client's side.
+        peer_features: the hashes of ours that the peer's HELLO told.
     """
 
     __slots__ = (
@@ -50,7 +61,11 @@ class BinaryReader(BodyReader):
         "_dictionaries",
         "_hellos",
         "_is_open",
+        "claim",
+        "peer_features",
+        "peer_keeps_tables",
         "peer_takes_tables",
+        "told",
     )
 
     def __init__(
@@ -63,7 +78,9 @@ class BinaryReader(BodyReader):
         super().__init__(limits, session)
         self._dictionaries = dictionaries
         self._content_ns = content_ns
-        self.peer_takes_tables = False
+        self.peer_takes_tables = self.peer_keeps_tables = False
+        self.told: Told | None = None
+        self.peer_features: tuple[bytes, ...] = ()
         self._buffer = b""
         self._broken = False
         self._hellos = 0
@@ -74,6 +91,7 @@ class BinaryReader(BodyReader):
         self._buffer = b""
         self._is_open = False
         self._acked = 0
+        self.claim: Claim | None = None
 
     def close(self) -> None:
         """Read no more; what is half-read is dropped."""
@@ -160,6 +178,10 @@ class BinaryReader(BodyReader):
             self._broken = True
             self._buffer = b""
             events.append(StreamClosed())
+        elif kind == frames.FEATURES:
+            if self.told is None or flags >= len(self.told.elements):
+                raise Malformed("features that we have not told")
+            events.append(self.told.elements[flags])
         elif kind != frames.PING:
             raise Malformed("an unknown kind of frame")
 
@@ -176,8 +198,14 @@ class BinaryReader(BodyReader):
         if kind == frames.XML:
             self._xml(body, events)
             return
+        if kind == frames.TABLES:
+            self.claim = Claim.read(body)
+            return
         if kind == frames.ELEMENT:
-            events.append(self._element(flags, body))
+            element = self._element(flags, body)
+            if self.told is not None and element.tag == FEATURES_TAG:
+                self.told.seen.keep(self.told.domain, frames.frame(kind, body, flags), element)
+            events.append(element)
             return
         events.append(self.read_stanza(flags & frames.SIZE_MASK, body))
         if flags & frames.FLAG_ACK_REQUEST:
@@ -193,6 +221,8 @@ class BinaryReader(BodyReader):
             self._broken = True
             events.append(StreamBroken("unsupported-version"))
             return
+        if items[1] & FLAG_FEATURES:
+            self.peer_features = _told(items.pop() if len(items) > 3 else 0)
         names = [checked(item) if type(item) is str else "" for item in items[3:7]]
         to, from_, id_, lang = [*names, *[""] * (4 - len(names))]
         dictionary = self._dictionaries.get(items[2])
@@ -201,9 +231,12 @@ class BinaryReader(BodyReader):
             return
         self.dictionary = dictionary
         self.peer_takes_tables = bool(items[1] & FLAG_TABLES)
+        self.peer_keeps_tables = self.peer_takes_tables and bool(items[1] & FLAG_KEEPS)
         self._is_open = True
         if not self.session.domain:
-            self.session.domain = to or from_
+            self.session.domain = sys.intern(to or from_)  # thousands have the same
+        if not to and not from_:
+            from_ = self.session.domain  # an answer from whom we have addressed
         events.append(StreamOpened(to or None, from_ or None, id_ or None, "1.0", lang or "en"))
 
     def _xml(self, body: bytes, events: list[Event]) -> None:
@@ -222,3 +255,10 @@ class BinaryReader(BodyReader):
             return parse_element(form.inner(), max_depth=self.limits.depth)
         except ValueError:
             raise Malformed("not one element") from None
+
+
+def _told(item: int | str | bytes) -> tuple[bytes, ...]:
+    """Return the hashes of features that a HELLO tells."""
+    if type(item) is not bytes or len(item) % HASH_BYTES or len(item) > MAX_TOLD * HASH_BYTES:
+        raise Malformed("hashes of features that are none")
+    return tuple([item[at : at + HASH_BYTES] for at in range(0, len(item), HASH_BYTES)])

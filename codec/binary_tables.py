@@ -3,13 +3,18 @@
 The sender says explicitly what goes into which slot, so both sides agree whatever either thinks of the content. Only whole values
 are compared, never parts of them, and only such as the server asserts (see docs/binary-framing.md, Security).
 Nothing in the tables may outlive what the peer has surely read: `SentTable.rewind` forgets what may have been lost.
+
+`SentTables` is a writer's, `SeenTables` a reader's. `Tables` is both of one end of a stream: what goes on when its session is
+resumed on another connection (docs/binary-framing.md §5.7), and what is kept small meanwhile.
 """
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+import hashlib
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from codec.binary_cbor import Malformed, Tree, encode, read_tree
+from codec.binary_frames import read_varint, varint
 
 SLOTS = 64
 """Of each table. More gains little: 128 save half a percent of a mobile day."""
@@ -17,7 +22,38 @@ SLOTS = 64
 MAX_VALUE_BYTES = 256
 """Longer values are not kept: 64 of them are what a peer can make us hold."""
 
+MAX_COUNT = 0xFFFFFFFF
+"""Entries that a table may ever get: counts are numbers of 32 bits, and must not begin again while a peer may still name one."""
+
+NAME_BYTES = 3
+"""Of the name of some tables: one in 16 million of those that are mixed up goes unseen."""
+
 V = TypeVar("V", str, bytes)
+
+
+class Claim(NamedTuple):
+    """What a TABLES frame says: how many entries of each of the peer's tables were read; a client names which tables it means."""
+
+    jids: int
+    values: int
+    name: bytes = b""
+
+    def write(self) -> bytes:
+        """Return the frame's body."""
+        return varint(self.jids) + varint(self.values) + self.name
+
+    @classmethod
+    def read(cls, body: bytes) -> Claim:
+        """Return what a frame's body says.
+
+        Raises:
+            Malformed: it is none.
+        """
+        jids = read_varint(body, 0)
+        values = None if jids is None else read_varint(body, jids[1])
+        if jids is None or values is None or len(body) - values[1] not in (0, NAME_BYTES):
+            raise Malformed("a claim that is none")
+        return cls(jids[0], values[0], body[values[1] :])
 
 
 class SentTable(Generic[V]):
@@ -32,7 +68,7 @@ class SentTable(Generic[V]):
     def __init__(self) -> None:
         self._slots: dict[V, int] = {}
         self._spare: list[int] = []
-        self._numbers = bytearray(SLOTS * 4)
+        self._numbers = bytearray()
         self.count = 0
 
     def find(self, value: V) -> int | None:
@@ -47,8 +83,8 @@ class SentTable(Generic[V]):
         return self._slots
 
     def insert(self, value: V) -> int | None:
-        """Put a value in and return its slot; None when it is too long to be kept."""
-        if len(value) > MAX_VALUE_BYTES:
+        """Put a value in and return its slot; None when it is too long to be kept, or there were too many."""
+        if _size(value) > MAX_VALUE_BYTES or self.count >= MAX_COUNT:
             return None
         slots = self._slots
         if not self._spare and len(slots) == SLOTS:
@@ -56,8 +92,17 @@ class SentTable(Generic[V]):
         slot = self._spare.pop() if self._spare else len(slots)
         slots[value] = slot
         self.count += 1
-        self._numbers[slot * 4 : slot * 4 + 4] = (self.count & 0xFFFFFFFF).to_bytes(4, "big")
+        self._note(slot, self.count)
         return slot
+
+    def _note(self, slot: int, number: int) -> None:
+        numbers = self._numbers
+        if slot * 4 >= len(numbers):
+            numbers.extend(bytes(slot * 4 + 4 - len(numbers)))
+        numbers[slot * 4 : slot * 4 + 4] = number.to_bytes(4, "big")
+
+    def _number(self, slot: int) -> int:
+        return int.from_bytes(self._numbers[slot * 4 : slot * 4 + 4], "big")
 
     def rewind(self, count: int) -> None:
         """Forget what was put in after the first `count`: the peer may not have it, so it says how many it has.
@@ -67,25 +112,28 @@ class SentTable(Generic[V]):
         """
         if not 0 <= count <= self.count:
             raise Malformed("a table with more entries than were sent")
-        numbers = self._numbers
-        self._slots = {
-            value: slot
-            for value, slot in self._slots.items()
-            if int.from_bytes(numbers[slot * 4 : slot * 4 + 4], "big") <= count
-        }
+        self._slots = {value: slot for value, slot in self._slots.items() if self._number(slot) <= count}
         self._keep_spare()
         self.count = count
 
+    def export(self) -> list[Tree]:
+        """Return the table for `fill`: an entry is its value, its slot, and how many came after it."""
+        part: list[Tree] = [self.count]
+        for value, slot in self._slots.items():
+            part += [value, slot, self.count - self._number(slot)]
+        return part
+
     def fill(self, part: list[Any]) -> None:
-        """Take what `SentTables.export` wrote of a table."""
-        self.count, numbers = part[0], part[1]
-        self._numbers = bytearray(numbers)
-        self._slots = dict(zip(part[2::2], part[3::2], strict=True))
+        """Take what `export` returned."""
+        self.count = part[0]
+        self._slots = dict(zip(part[1::3], part[2::3], strict=True))
+        for slot, age in zip(part[2::3], part[3::3], strict=True):
+            self._note(slot, self.count - age)
         self._keep_spare()
 
     def _keep_spare(self) -> None:
         used = set(self._slots.values())
-        self._spare = [slot for slot in range(SLOTS - 1, -1, -1) if slot not in used]
+        self._spare = [slot for slot in range(max(used, default=-1), -1, -1) if slot not in used]
 
 
 class SeenTable(Generic[V]):
@@ -112,42 +160,95 @@ class SeenTable(Generic[V]):
         """Put a value into the slot that the sender named.
 
         Raises:
-            Malformed: there is no such slot, or the value is too long to be kept.
+            Malformed: there is no such slot, the value is too long to be kept, or there were too many.
         """
-        if not 0 <= slot < SLOTS or len(value) > MAX_VALUE_BYTES:
-            raise Malformed("a slot that is not there, or a value too long for one")
+        if not 0 <= slot < SLOTS or _size(value) > MAX_VALUE_BYTES or self.count >= MAX_COUNT:
+            raise Malformed("a slot that is not there, or an entry that cannot be kept")
         entries = self._entries
         if slot >= len(entries):
             entries.extend([None] * (slot + 1 - len(entries)))
         entries[slot] = value
         self.count += 1
 
+    def export(self) -> list[Tree]:
+        """Return the table for `fill`."""
+        return [self.count, *[0 if entry is None else entry for entry in self._entries]]
+
     def fill(self, part: list[Any]) -> None:
-        """Take what `SeenTables.export` wrote of a table."""
+        """Take what `export` returned."""
         self.count = part[0]
         self._entries = [None if entry == 0 else entry for entry in part[1:]]
 
 
-class SentTables:
-    """What a writer keeps: JIDs of the envelope, and packed values."""
+class _Table(Protocol):
+    def export(self) -> list[Tree]: ...
 
-    __slots__ = ("jids", "values")
+    def fill(self, part: list[Any]) -> None: ...
+
+
+J = TypeVar("J", bound=_Table)
+B = TypeVar("B", bound=_Table)
+
+
+class _Both(Generic[J, B]):
+    """A table of JIDs and one of values; asleep, they are bytes until someone asks for one of them."""
+
+    __slots__ = ("_asleep", "_awake")
 
     def __init__(self) -> None:
-        self.jids: SentTable[str] = SentTable()
-        self.values: SentTable[bytes] = SentTable()
+        self._asleep = b""
+        self._awake: tuple[J, B] | None = self._empty()
+
+    def _empty(self) -> tuple[J, B]:
+        raise NotImplementedError
+
+    @property
+    def jids(self) -> J:
+        """The table of the envelope's addresses."""
+        return (self._awake or self._wake())[0]
+
+    @property
+    def values(self) -> B:
+        """The table of packed values."""
+        return (self._awake or self._wake())[1]
+
+    def _wake(self) -> tuple[J, B]:
+        awake = self._awake = self._empty()
+        for table, part in zip(awake, _parts(self._asleep), strict=True):
+            table.fill(part)
+        self._asleep = b""
+        return awake
+
+    def sleep(self) -> int:
+        """Take as little memory as can be until they are used again; return how many bytes that is."""
+        if self._awake is not None:
+            self._asleep, self._awake = self.export(), None
+        return len(self._asleep)
+
+    def export(self) -> bytes:
+        """Return the tables as bytes, for a session that goes on elsewhere."""
+        return self._asleep if self._awake is None else encode([table.export() for table in self._awake])
+
+    def _restore(self, data: bytes) -> None:
+        try:
+            self._asleep = data
+            self._wake()
+        except (ValueError, TypeError, IndexError):
+            raise Malformed("not what was exported") from None
+
+
+class SentTables(_Both[SentTable[str], SentTable[bytes]]):
+    """What a writer keeps: JIDs of the envelope, and packed values."""
+
+    __slots__ = ()
+
+    def _empty(self) -> tuple[SentTable[str], SentTable[bytes]]:
+        return SentTable(), SentTable()
 
     def rewind(self, jids: int, values: int) -> None:
         """Go on, over a resumed session, with what the peer says it has (see `SentTable.rewind`)."""
         self.jids.rewind(jids)
         self.values.rewind(values)
-
-    def export(self) -> bytes:
-        """Return the tables as bytes, for a session that goes on elsewhere."""
-        parts: list[Tree] = []
-        for table in (self.jids, self.values):
-            parts.append([table.count & 0xFFFFFFFF, bytes(table._numbers), *_flat(table.values())])
-        return encode(parts)
 
     @classmethod
     def restore(cls, data: bytes) -> SentTables:
@@ -157,32 +258,22 @@ class SentTables:
             Malformed: it was not written by it.
         """
         tables = cls()
-        jids, values = _parts(data)
-        tables.jids.fill(jids)
-        tables.values.fill(values)
+        tables._restore(data)
         return tables
 
 
-class SeenTables:
+class SeenTables(_Both[SeenTable[str], SeenTable[bytes]]):
     """What a reader keeps: the peer's `SentTables`."""
 
-    __slots__ = ("jids", "values")
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self.jids: SeenTable[str] = SeenTable()
-        self.values: SeenTable[bytes] = SeenTable()
+    def _empty(self) -> tuple[SeenTable[str], SeenTable[bytes]]:
+        return SeenTable(), SeenTable()
 
     @property
     def counts(self) -> tuple[int, int]:
         """How many values came in: what the peer's `rewind` needs when a session is resumed."""
         return self.jids.count, self.values.count
-
-    def export(self) -> bytes:
-        """Return the tables as bytes, for a session that goes on elsewhere."""
-        parts: list[Tree] = []
-        for table in (self.jids, self.values):
-            parts.append([table.count, *[0 if entry is None else entry for entry in table._entries]])
-        return encode(parts)
 
     @classmethod
     def restore(cls, data: bytes) -> SeenTables:
@@ -192,17 +283,51 @@ class SeenTables:
             Malformed: it was not written by it.
         """
         tables = cls()
-        jids, values = _parts(data)
-        tables.jids.fill(jids)
-        tables.values.fill(values)
+        tables._restore(data)
         return tables
 
 
-def _flat(slots: dict[str, int] | dict[bytes, int]) -> list[Tree]:
-    flat: list[Tree] = []
-    for value, slot in slots.items():
-        flat += [value, slot]
-    return flat
+class Tables:
+    """Both directions of one end of a stream.
+
+    Attributes:
+        name: says which tables a client means that wants to go on with some; made of the id of the server's HELLO with which these
+            began, and the same on both ends. Empty where that had none: such tables are not kept.
+    """
+
+    __slots__ = ("name", "seen", "sent")
+
+    def __init__(self, stream_id: str) -> None:
+        self.name = hashlib.sha256(stream_id.encode()).digest()[:NAME_BYTES] if stream_id else b""
+        self.sent = SentTables()
+        self.seen = SeenTables()
+
+    def sleep(self) -> int:
+        """Take as little memory as can be until they are used again; return how many bytes that is."""
+        return self.sent.sleep() + self.seen.sleep()
+
+    def request(self) -> Claim:
+        """Return what a client says that wants to go on with these."""
+        return Claim(*self.seen.counts, self.name)
+
+    def answer(self) -> Claim:
+        """Return what a server says that goes on with these."""
+        return Claim(*self.seen.counts)
+
+    def go_on(self, claim: Claim) -> None:
+        """Forget what the peer may not have: it says how much it has.
+
+        Raises:
+            Malformed: the peer names other tables, or has more than was sent; these are of no use any more.
+        """
+        if claim.name and claim.name != self.name:
+            raise Malformed("tables of another name")
+        self.sent.rewind(claim.jids, claim.values)
+
+
+def _size(value: str | bytes) -> int:
+    """Return how many bytes a value takes on the wire."""
+    return len(value) if isinstance(value, bytes) or value.isascii() else len(value.encode())
 
 
 def _parts(data: bytes) -> list[list[Tree]]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from codec import binary_frames as frames
 from codec.binary_cbor import blob, integer, texts
 from codec.binary_dictionary import Dictionary
+from codec.binary_features import hash_of
 from codec.binary_form import NOBODY, PayloadForm
 from codec.binary_head import Session, write_head
 from codec.binary_nodes import Encoder
-from codec.binary_reader import CSI_NS, FLAG_TABLES, SM_NS, VERSION
-from codec.binary_tables import SentTables
+from codec.binary_reader import CSI_NS, FEATURES_TAG, FLAG_FEATURES, FLAG_KEEPS, FLAG_TABLES, SM_NS, VERSION
+from codec.binary_tables import Claim, SentTables
 from codec.element import Element
 from codec.stanza import Stanza
 from codec.xml_writer import STREAMS_NS, error_children
@@ -26,31 +27,41 @@ class BinaryWriter:
     Args:
         dictionary: in whose terms.
         session: what both ends know; shared with the stream's reader.
-        takes_tables: whether our HELLO says that our reader has tables.
+        takes_tables: whether our HELLO says that our reader has tables, and that both are kept for a session that is resumed.
 
     Attributes:
         tables: set them when the peer's HELLO says that it takes them.
+        peer_features: the hashes of features of ours that the peer's HELLO told.
     """
 
-    __slots__ = ("_acked", "dictionary", "session", "tables", "takes_tables")
+    __slots__ = ("_acked", "dictionary", "peer_features", "session", "tables", "takes_tables")
 
     def __init__(self, dictionary: Dictionary, session: Session, takes_tables: bool = False) -> None:
         self.dictionary = dictionary
         self.session = session
         self.takes_tables = takes_tables
         self.tables: SentTables | None = None
+        self.peer_features: tuple[bytes, ...] = ()
         self._acked = 0
 
-    def header(self, *, from_: str | None, id_: str, to: str | None = None, lang: str = "en") -> bytes:
-        """Return HELLO, which opens or answers a stream."""
+    def header(
+        self, *, from_: str | None, id_: str, to: str | None = None, lang: str = "en", features: Sequence[bytes] = ()
+    ) -> bytes:
+        """Return HELLO, which opens or answers a stream; `features`: the hashes of those of the peer's that we have."""
         self._acked = 0
         if not self.session.domain:
             self.session.domain = to or from_ or ""
+        if not to and from_ == self.session.domain:
+            from_ = None  # it answers whom it was addressed as
         names = [to or "", from_ or "", id_, "" if lang == "en" else lang]
         while names and not names[-1]:
             names.pop()
-        flags = FLAG_TABLES if self.takes_tables else 0
+        flags = FLAG_TABLES | FLAG_KEEPS if self.takes_tables else 0
+        if features:
+            flags |= FLAG_FEATURES
         body = integer(VERSION) + integer(flags) + blob(self.dictionary.id) + texts(names)
+        if features:
+            body += blob(b"".join(features))
         return frames.frame(frames.HELLO, body)
 
     def retry(self, ids: Iterable[bytes]) -> bytes:
@@ -59,7 +70,14 @@ class BinaryWriter:
 
     def features(self, features: list[Element]) -> bytes:
         """Return the stream features."""
-        return self.element(Element(f"{STREAMS_NS} features", {}, tuple(features)))
+        return self.element(Element(FEATURES_TAG, {}, tuple(features)))
+
+    def recalled(self, frame: bytes) -> bytes:
+        """Return a frame of features, or what stands for it when the peer's HELLO told that it has them."""
+        hash_ = hash_of(frame) if self.peer_features else b""
+        if hash_ not in self.peer_features:
+            return frame
+        return bytes((frames.FEATURES << 4 | self.peer_features.index(hash_),))
 
     def form(self, stanza: Stanza) -> PayloadForm | None:
         """Return what the stanza carries in our dictionary's terms, made once for all that carry the same; None for nothing."""
@@ -136,6 +154,10 @@ class BinaryWriter:
     def ping(self) -> bytes:
         """Return what keeps a connection alive and says nothing."""
         return bytes((frames.PING << 4,))
+
+    def claim(self, claim: Claim) -> bytes:
+        """Return a TABLES frame: how much of the peer's tables we have, as a session is resumed."""
+        return frames.frame(frames.TABLES, claim.write())
 
     def csi(self, is_active: bool) -> bytes:
         """Return <active/> or <inactive/> (XEP-0352)."""

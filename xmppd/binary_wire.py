@@ -12,10 +12,11 @@ After either the client sends HELLO; its answer is ours, and then everything is 
 from collections.abc import Mapping
 from typing import Protocol
 
+from codec.binary_cbor import Malformed
 from codec.binary_dictionary import Dictionary
 from codec.binary_head import Session
 from codec.binary_reader import BINARY_NS, VERSION, BinaryReader
-from codec.binary_tables import SeenTables, SentTables
+from codec.binary_tables import Tables
 from codec.binary_writer import BinaryWriter
 from codec.element import Element
 from codec.limits import ReaderLimits
@@ -23,6 +24,9 @@ from codec.limits import ReaderLimits
 ALPN_BINARY = "xmppd-bin/0"
 UPGRADE = f"{BINARY_NS} upgrade"
 UNKNOWN_DICTIONARY = f"{BINARY_NS} unknown-dictionary"
+
+MAX_KEPT_BYTES = 12_288
+"""Tables of a session that waits to be resumed; larger ones are forgotten. Full ones of a phone take 6 KiB, what a hostile client fills 64."""
 
 
 class BinaryStream(Protocol):
@@ -67,13 +71,46 @@ class BinaryWire:
             stream.send_element(Element(f"{BINARY_NS} proceed"))
             self.begin(stream, limits)
 
-    def opened(self, reader: BinaryReader, writer: BinaryWriter) -> None:
-        """The client's HELLO came: speak with its dictionary, and with tables if both want them."""
+    def opened(
+        self, reader: BinaryReader, writer: BinaryWriter, tables: Tables | None, stream_id: str
+    ) -> Tables | None:
+        """The client's HELLO came: speak with its dictionary, and with tables if both want them.
+
+        Args:
+            tables: those that the stream has already, from before it was begun anew.
+            stream_id: what our own HELLO is about to say.
+
+        Returns:
+            The tables that the stream has now.
+        """
         assert reader.dictionary is not None
-        writer.dictionary = reader.dictionary
-        if self._offers_tables and reader.peer_takes_tables and writer.tables is None:
+        writer.dictionary, writer.peer_features = reader.dictionary, reader.peer_features
+        if self._offers_tables and reader.peer_takes_tables and tables is None:
             writer.takes_tables = True
-            writer.tables, reader.tables = SentTables(), SeenTables()
+            tables = Tables(stream_id)
+            writer.tables, reader.tables = tables.sent, tables.seen
+        return tables
+
+    def part(self, reader: BinaryReader, writer: BinaryWriter, tables: Tables) -> Tables | None:
+        """Take the tables from a stream that ends: return them, asleep, if its session may need them; it goes on without."""
+        writer.tables = reader.tables = None
+        return tables if reader.peer_keeps_tables and tables.sleep() <= MAX_KEPT_BYTES else None
+
+    def go_on(self, reader: BinaryReader, writer: BinaryWriter, kept: Tables) -> bytes | None:
+        """A session is resumed: have its stream go on with the tables that it had, if the client asked for just these.
+
+        Returns:
+            What to send before the answer. None: the stream keeps those that it began with.
+        """
+        claim, reader.claim = reader.claim, None
+        if claim is None or not claim.name:
+            return None
+        try:
+            kept.go_on(claim)
+        except Malformed:
+            return None
+        writer.tables, reader.tables = kept.sent, kept.seen
+        return writer.claim(kept.answer())
 
     def retry(self, writer: BinaryWriter) -> bytes:
         """Return the answer to a HELLO with a dictionary that we do not have: those that we have."""

@@ -15,6 +15,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from codec.binary_tables import Tables
 from codec.binary_writer import BinaryWriter
 from codec.element import Element
 from codec.events import BadStanza, Event, StreamOpened
@@ -23,7 +24,6 @@ from codec.limits import BEFORE_LOGIN, ReaderLimits
 from codec.stanza import IQ, Message, Presence, Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS
-from storage.interface import Commit
 from xmppd import hooks, sessions
 from xmppd.binary_wire import ALPN_BINARY, UNKNOWN_DICTIONARY, UPGRADE, BinaryWire
 from xmppd.dispatch import answer_before_login
@@ -80,9 +80,10 @@ class ClientStream(Stream):
         login: its SASL exchanges, None while it may not log in: before TLS, and after login.
         claimed: the bare JID that the client's header names itself by (RFC 6120 §4.7.1), not proven; None when it does not.
         is_final: the client or we closed it on purpose, so that it cannot be resumed.
+        tables: of the binary form, None where it has none.
     """
 
-    __slots__ = ("_asked_alive", "claimed", "host", "is_final", "jid", "login", "resource", "service")
+    __slots__ = ("_asked_alive", "claimed", "host", "is_final", "jid", "login", "resource", "service", "tables")
 
     def __init__(self, connection: Any, service: Service) -> None:
         super().__init__(connection, service.before_login, service.shared.spawn, service.parsers)
@@ -93,6 +94,7 @@ class ClientStream(Stream):
         self.is_final = False
         self.login: Login | None = None
         self.claimed: JID | None = None
+        self.tables: Tables | None = None
         self._asked_alive = False
 
     @property
@@ -120,12 +122,13 @@ class ClientStream(Stream):
 
     def opened(self, header: StreamOpened) -> Waiting | None:
         """Answer the client's header with ours and the features (RFC 6120 §4.3, §4.7)."""
+        id_ = self.new_id()
         if self.service.binary is not None and isinstance(self.writer, BinaryWriter):
-            self.service.binary.opened(self.reader, self.writer)
+            self.tables = self.service.binary.opened(self.reader, self.writer, self.tables, id_)
         host = self._find_host(header.to)
         if host is not None and self.host is None:
             self.host = host
-        self.send_header(self.new_id())
+        self.send_header(id_)
         if host is None or host is not self.host:
             raise StreamError("host-unknown")
         if (header.version or "0.9").partition(".")[0] != "1":
@@ -156,11 +159,13 @@ class ClientStream(Stream):
         if not is_authenticated and self._may_log_in(host):
             self.login = Login(host, self._offer(host))
             mechanisms = self.login.offer.names
-        point = (is_secure, is_authenticated, self.resource is not None, mechanisms, type(self.writer))
+        writer = self.writer
+        form = writer.dictionary.id if isinstance(writer, BinaryWriter) else b""
+        point = (is_secure, is_authenticated, self.resource is not None, mechanisms, form)
         features = host.stream_features.get(point)
         if features is None:
-            features = host.stream_features[point] = self.writer.features(self._features(host))
-        self.write(features)
+            features = host.stream_features[point] = writer.features(self._features(host))
+        self.write(writer.recalled(features) if isinstance(writer, BinaryWriter) else features)
 
     def _may_log_in(self, host: Host) -> bool:
         return self.is_secure or not host.config.c2s.require_tls
@@ -236,21 +241,10 @@ class ClientStream(Stream):
         return None
 
     async def _count_after(self, waiting: Coroutine[Any, Any, Any], resource: Resource) -> None:
-        """Count a stanza that has to wait: at once, so that whoever resumes meanwhile does not send it again."""
         if resource.acks is None:
             await waiting
-            return
-        handled = Commit()
-        resource.acks.took(handled)
-        try:
-            commit = await waiting
-        except BaseException as error:
-            handled.finish(error)
-            raise
-        if commit is None:
-            handled.finish()
         else:
-            commit.add_done_callback(lambda done: handled.finish(done.error))
+            await resource.acks.count_after(waiting)
 
     def _unbound_stanza(self, stanza: Stanza) -> Waiting | None:
         if self.host is None or not isinstance(stanza, IQ):
@@ -411,6 +405,8 @@ class ClientStream(Stream):
             return
         if config.idle_sleep_s and idle_s >= config.idle_sleep_s:
             self.reader.sleep()
+            if self.tables is not None:
+                self.tables.sleep()
         if not config.keepalive_s or self.resource is None or idle_s < config.keepalive_s:
             self._asked_alive = False
         elif not self._asked_alive:
@@ -455,9 +451,33 @@ class ClientStream(Stream):
         resource, self.resource = self.resource, None
         if resource is None or resource.stream is not self:
             return
+        self.hand_over(resource)
         resource.stream = None
         if self.is_final or resource.keeper is None or not resource.keeper(resource):
             run_eagerly(sessions.end(resource), self.service.shared.spawn)
+
+    def hand_over(self, resource: Resource) -> None:
+        """Leave to a resource what its next stream may go on with; nothing of it is used here any more."""
+        tables, self.tables = self.tables, None
+        if tables is None or self.service.binary is None:
+            return
+        kept = self.service.binary.part(self.reader, self.writer, tables)
+        # those that are there are of the stream before, which this one never came to take up
+        if resource.tables is None and not self.is_final:
+            resource.tables = kept
+
+    def take_up(self) -> None:
+        """What is sent next tells the client that its session goes on with this stream: so do its tables, if it asked for that."""
+        resource = self.resource
+        if resource is None or resource.tables is None:
+            return
+        kept, resource.tables = resource.tables, None
+        if self.tables is None or self.service.binary is None:
+            return
+        claim = self.service.binary.go_on(self.reader, self.writer, kept)
+        if claim is not None:
+            self.tables = kept
+            self.write(claim)
 
     def ending(self, condition: str) -> None:
         """A stream error is about to be sent."""

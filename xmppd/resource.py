@@ -7,6 +7,7 @@ one bound full JID. Its stream may break and another take its place (XEP-0198): 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, cast
 
+from codec.binary_tables import Tables
 from codec.element import Element
 from codec.jid import JID
 from codec.stanza import Presence, Stanza
@@ -49,6 +50,12 @@ class StreamLike(Protocol):
 
     def told(self, jid: JID) -> None:
         """The client has been told its full JID."""
+
+    def take_up(self) -> None:
+        """What is sent next tells the client that its session is resumed on this stream."""
+
+    def hand_over(self, resource: "Resource") -> None:
+        """The resource goes on with another stream."""
 
     def wake(self) -> None:
         """Have the outbox looked at, and acknowledgements added, at the end of this turn of the event loop."""
@@ -139,6 +146,7 @@ class Resource:
         on_delivered: called with (resource, stanza, archive id) for each stanza that has an archive id.
         keeper: asked when its connection is lost whether it stays (XEP-0198); None: it does not.
         is_ended: it is gone for good.
+        tables: of the binary form of its last stream, asleep while it waits for the next one; None when that had none.
     """
 
     __slots__ = (
@@ -154,6 +162,7 @@ class Resource:
         "presence",
         "priority",
         "stream",
+        "tables",
     )
 
     def __init__(
@@ -174,6 +183,7 @@ class Resource:
         self.on_delivered = on_delivered
         self.keeper: Callable[[Resource], bool] | None = None
         self.is_ended = False
+        self.tables: Tables | None = None
         self._states: dict[type, Any] | None = None
 
     @property

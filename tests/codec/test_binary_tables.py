@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codec.binary_cbor import Malformed
-from codec.binary_tables import MAX_VALUE_BYTES, SLOTS, SeenTable, SeenTables, SentTable, SentTables
+from codec.binary_tables import (
+    MAX_COUNT,
+    MAX_VALUE_BYTES,
+    NAME_BYTES,
+    SLOTS,
+    Claim,
+    SeenTable,
+    SeenTables,
+    SentTable,
+    SentTables,
+    Tables,
+)
 
 VALUES = st.lists(st.integers(0, 120).map(lambda n: f"user{n}@example.org"), max_size=400)
 
@@ -53,6 +64,25 @@ def test_long_values_are_not_kept():
         SeenTable().put(0, "x" * (MAX_VALUE_BYTES + 1))
 
 
+def test_length_is_that_on_the_wire():
+    assert SentTable().insert("é" * (MAX_VALUE_BYTES // 2)) == 0
+    assert SentTable().insert("é" * (MAX_VALUE_BYTES // 2 + 1)) is None
+    with pytest.raises(Malformed):
+        SeenTable().put(0, "é" * (MAX_VALUE_BYTES // 2 + 1))
+
+
+def test_counts_never_begin_again():
+    sent, seen = SentTable(), SeenTable()
+    sent.count = seen.count = MAX_COUNT - 1
+    assert sent.insert("last") == 0
+    seen.put(0, "last")
+    assert sent.insert("one too many") is None
+    with pytest.raises(Malformed):
+        seen.put(1, "one too many")
+    sent.rewind(seen.count)
+    assert sent.find("last") == 0
+
+
 @pytest.mark.parametrize("slot", [-1, SLOTS, 1_000])
 def test_there_are_no_other_slots(slot):
     with pytest.raises(Malformed):
@@ -90,3 +120,59 @@ def test_only_what_was_exported_is_restored():
         SentTables.restore(b"\x00")
     with pytest.raises(Malformed):
         SeenTables.restore(b"\x81\x00")
+
+
+@given(VALUES, VALUES)
+def test_tables_that_slept_are_as_they_were(before, after):
+    sent, seen = SentTables(), SeenTables()
+    send(before, sent.jids, seen.jids)
+    order = list(sent.jids.values().items())
+    assert sent.sleep() == len(sent.export()) and seen.sleep() == len(seen.export())
+    assert sent.sleep() == len(sent.export())
+    assert list(sent.jids.values().items()) == order
+    assert seen.counts == (sent.jids.count, 0)
+    sent.sleep(), seen.sleep()
+    send(after, sent.jids, seen.jids)
+
+
+def test_asleep_full_tables_of_a_phone_take_less_than_half():
+    tables = Tables("s1")
+    for n in range(100):
+        tables.sent.jids.insert(f"some.contact{n}@example.org/Conversations.aB3d")
+        tables.sent.values.insert(n.to_bytes(20, "big"))
+        tables.seen.jids.put(n % SLOTS, f"some.contact{n}@example.org")
+        tables.seen.values.put(n % SLOTS, n.to_bytes(20, "big"))
+    assert tables.sleep() < 8_192
+
+
+CLAIMS = st.builds(
+    Claim,
+    st.integers(0, MAX_COUNT),
+    st.integers(0, MAX_COUNT),
+    st.sampled_from([b"", b"\0" * NAME_BYTES, b"\xff" * NAME_BYTES]),
+)
+
+
+@given(CLAIMS)
+def test_claims_are_read_as_they_were_written(claim):
+    assert Claim.read(claim.write()) == claim
+
+
+@pytest.mark.parametrize("body", [b"", b"\1", b"\1\2\3", b"\x80", b"\1\x80\0", b"\1\2\3\4\5\6", b"\xff" * 13])
+def test_a_claim_that_is_none_is_refused(body):
+    with pytest.raises(Malformed):
+        Claim.read(body)
+
+
+def test_both_ends_name_tables_by_the_streams_id():
+    client, server = Tables("s1"), Tables("s1")
+    server.go_on(client.request())
+    client.go_on(server.answer())
+    with pytest.raises(Malformed):
+        server.go_on(Tables("s2").request())
+    assert Tables("").name == b""
+
+
+def test_more_than_was_sent_cannot_be_claimed():
+    with pytest.raises(Malformed):
+        Tables("s1").go_on(Claim(0, 1))

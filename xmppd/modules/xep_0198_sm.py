@@ -187,8 +187,11 @@ class StreamManagementModule(Module, xep=198):
         if stream.jid is None:
             raise StreamError("not-authorized")
         answer = await self._resume(stream, stream.jid, element)
+        is_resumed = stream.resource is not None and answer.name == "resumed"
+        if is_resumed:
+            stream.take_up()
         stream.send_element(answer)
-        if stream.resource is not None and answer.name == "resumed":
+        if stream.resource is not None and is_resumed:
             stream.told(stream.resource.jid)
             self._send_again(stream, stream.resource)
 
@@ -249,6 +252,7 @@ class StreamManagementModule(Module, xep=198):
         """Close the stream that a resource still has: it goes on with another one."""
         old, resource.stream = resource.stream, None
         if old is not None:
+            old.hand_over(resource)
             self._keep(resource)
             old.end("conflict", "The session was resumed on another connection.")
 

@@ -151,6 +151,8 @@ class Sasl2Module(Module, xep=388):
         children = [Element(f"{NS} additional-data", {}, _text(data))] if data else []
         identifier = event.jid if event.resource is None else event.resource.jid
         children.append(Element(f"{NS} authorization-identifier", {}, (identifier,)))
+        if event.is_resumed:
+            stream.take_up()
         stream.send_element(Element(f"{NS} success", {}, (*children, *event.answers)))
         if event.resource is not None:
             stream.told(event.resource.jid)
