@@ -1,6 +1,5 @@
 """The life of a bound resource: it is bound, its stream may change, it ends (RFC 6120 §7)."""
 
-from codec.jid import JID
 from codec.stanza import Presence
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
@@ -27,9 +26,7 @@ async def bind(account: Account, resourcepart: str, stream: StreamLike) -> Resou
         await end(old, "conflict")  # meanwhile another stream may have bound the same
     if len(account.resources) >= host.config.c2s.max_resources_per_account:
         raise StanzaError("resource-constraint", text="This account has as many connected clients as it may have.")
-    resource = Resource(
-        JID.of(account.jid.localpart, account.jid.domainpart, resourcepart), account, stream, host.delivered
-    )
+    resource = Resource(account.jid.with_resource(resourcepart), account, stream, host.delivered)
     account.resources[resourcepart] = resource
     host.wake(account)
     host.signal(resource_bound, ResourceEvent(resource))
@@ -47,6 +44,7 @@ async def end(resource: Resource, reason: str = "", text: str | None = None) -> 
     resource.is_ended = True
     account, host = resource.account, resource.account.host
     stream, resource.stream = resource.stream, None
+    resource.tables = None
     if stream is not None:
         if reason:
             stream.end(reason, text)
