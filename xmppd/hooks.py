@@ -217,11 +217,44 @@ class AccessEvent:
 
 
 @dataclass(slots=True)
+class CardEvent:
+    """An account's vCard (XEP-0054) is given to `asker`, or kept for them: a handler puts another element into `card`."""
+
+    account: Any
+    asker: JID
+    card: Element
+
+
+@dataclass(slots=True)
+class PrivateEvent:
+    """An element of an account's private storage (XEP-0049) is given or kept: a handler puts another of the same tag into `element`."""
+
+    account: Any
+    element: Element
+
+
+@dataclass(slots=True)
 class NodeEvent:
     """Something changed at a node of an account (XEP-0060), and is written. `change`: what (`xmppd.pubsub.service.Change`)."""
 
     account: Any
     change: Any
+
+
+@dataclass(slots=True)
+class AbsentEvent:
+    """A message that is worth keeping was sent to a room.
+
+    Attributes:
+        room: its bare JID. message: as occupants got it, without `to`; `from_` is who wrote it, as the room shows them.
+        absent: bare JIDs of members with an account on this server of whom no client is in the room.
+        id: its archive id; it is in the room's archive where the room has one.
+    """
+
+    room: JID
+    message: Message
+    absent: tuple[JID, ...]
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +391,9 @@ stanzas_undelivered: Signal[UndeliveredEvent] = Signal(
 history_given: Signal[HistoryEvent] = Signal(
     "history_given", "A resource got a page of its history (XEP-0313); not waiting."
 )
+room_message_for_absent: Signal[AbsentEvent] = Signal(
+    "room_message_for_absent", "A room (XEP-0045) has members who are not there to see what was just said; not waiting."
+)
 account_sends: Signal[AccountEvent] = Signal(
     "account_sends", "An account is about to send its first message since it was loaded into memory; may wait."
 )
@@ -368,6 +404,18 @@ account_deleted: Signal[AccountEvent] = Signal(
 
 presence_access: Signal[AccessEvent] = Signal(
     "presence_access", "Somebody asks what only those may know who see an account's presence; may wait."
+)
+
+card_given: Filter[CardEvent] = Filter(
+    "card_given", "An account's vCard, the empty one when there is none, is about to be sent to somebody; may wait."
+)
+card_kept: Filter[CardEvent] = Filter("card_kept", "An account's vCard is about to be kept; may wait.")
+private_given: Filter[PrivateEvent] = Filter(
+    "private_given", "An element of private storage, the empty one when there is none, is about to be sent; may wait."
+)
+private_kept: Filter[PrivateEvent] = Filter(
+    "private_kept",
+    "An element of private storage is about to be kept; one without attributes and children frees its place; may wait.",
 )
 
 node_changed: Signal[NodeEvent] = Signal(

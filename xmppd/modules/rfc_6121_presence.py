@@ -89,6 +89,11 @@ class PresenceModule(Module, requires=(RosterModule,)):
             resource.presence = presence
         await self.host.signal_waiting(presence_changed, PresenceChangedEvent(resource, was_available, presence))
 
+    async def renew(self, resource: Resource, presence: Presence) -> None:
+        """Put another broadcast presence in the place of an available resource's, and tell all who may see it."""
+        if resource.presence is not None:
+            await self._change(resource, presence)
+
     @on(presence_changed)
     async def broadcast(self, event: PresenceChangedEvent) -> None:
         """Send a presence to all who may see it (§4.2.2, §4.4.2, §4.5.2); a new resource gets all that it may see."""

@@ -10,6 +10,7 @@ from codec.payload import Payload, any_children
 from codec.stanza import IQ
 from storage.interface import MapStore, StorageError
 from xmppd.errors import StanzaError
+from xmppd.hooks import PrivateEvent, private_given, private_kept
 from xmppd.module import Module, Target, account_part, iq_get, iq_set
 from xmppd.resource import Account
 
@@ -49,22 +50,41 @@ class PrivateModule(Module, xep=49, features=(NS,), account_features=(NS,), stor
             raise StanzaError("not-acceptable", text="Ask for one element at a time.")
         value = await self.stores["elements"].get(iq.to, wanted[0].tag)
         found = Element(wanted[0].tag) if value is None else parse_element(value, "")
-        return Private(elements=(found,))
+        assert iq.to is not None
+        event = await self.host.run_filter_waiting(private_given, PrivateEvent(self.host.accounts[iq.to], found))
+        return Private(elements=(found if event is None else event.element,))
 
     @iq_set(Private, to=(Target.ACCOUNT,))
     async def store(self, iq: IQ) -> None:
         """Keep the elements, each in the place of the one of its tag; an empty one frees the place."""
         assert iq.to is not None
+        account = self.host.accounts[iq.to]
         put: dict[str, bytes] = {}
         empty: set[str] = set()
-        for element in _elements(iq):
+        for given in _elements(iq):
+            event = await self.host.run_filter_waiting(private_kept, PrivateEvent(account, given))
+            element = given if event is None else event.element
             put.pop(element.tag, None)
             empty.discard(element.tag)
             if element.children or element.attrs:
                 put[element.tag] = element.to_xml("")
             else:
                 empty.add(element.tag)
-        account = self.host.accounts[iq.to]
+        await self._write(account, put, empty)
+
+    async def read(self, account: Account, tag: str) -> Element | None:
+        """Return an element of an account as it is kept, None when there is none."""
+        value = await self.stores["elements"].get(account.jid, tag)
+        return None if value is None else parse_element(value, "")
+
+    async def write(self, account: Account, element: Element) -> None:
+        """Keep an element for an account, as `store` does."""
+        if element.children or element.attrs:
+            await self._write(account, {element.tag: element.to_xml("")}, set())
+        else:
+            await self._write(account, {}, {element.tag})
+
+    async def _write(self, account: Account, put: dict[str, bytes], empty: set[str]) -> None:
         sizes = await account.load_part(Sizes)
         after = {tag: size for tag, size in sizes.by_tag.items() if tag not in empty}
         after.update((tag, len(value)) for tag, value in put.items())

@@ -1,6 +1,7 @@
 """XEP-0054: vcard-temp.
 
-A vCard is kept as it came. The whole world may read it; only its owner's clients write it.
+A vCard is kept as it came, but for what other modules keep of it elsewhere (`hooks.card_kept`), and give back (`hooks.card_given`).
+The whole world may read it; only its owner's clients write it.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from codec.payload import Payload, any_children
 from codec.stanza import IQ
 from storage.interface import KeyValStore
 from xmppd.errors import StanzaError
+from xmppd.hooks import CardEvent, card_given, card_kept
 from xmppd.module import Module, Target, iq_get, iq_set
 
 NS = "vcard-temp"
@@ -33,12 +35,14 @@ class VCardModule(
 
         Others then get service-unavailable, as for an account that does not exist (§3.3).
         """
+        assert iq.to is not None and iq.from_ is not None
         value = await self.stores["cards"].get(iq.to)
-        if value is not None:
-            return parse_element(value)
-        if not _is_own(iq):
+        card = Element(VCard.TAG) if value is None else parse_element(value)
+        account = await self.host.load_account(iq.to)
+        event = await self.host.run_filter_waiting(card_given, CardEvent(account, iq.from_, card))
+        if event is None or not (event.card.children or _is_own(iq)):
             raise StanzaError("service-unavailable")
-        return Element(VCard.TAG)
+        return event.card
 
     @iq_set(VCard, to=(Target.ACCOUNT,))
     async def store(self, iq: IQ) -> None:
@@ -46,9 +50,11 @@ class VCardModule(
         if not _is_own(iq):
             raise StanzaError("forbidden")
         card = iq.element(VCard.TAG)
-        assert card is not None
-        if card.elements():
-            await self.stores["cards"].set(iq.to, card.to_xml())
+        assert card is not None and iq.to is not None and iq.from_ is not None
+        account = self.host.accounts[iq.to]
+        event = await self.host.run_filter_waiting(card_kept, CardEvent(account, iq.from_, card))
+        if event is not None and event.card.elements():
+            await self.stores["cards"].set(iq.to, event.card.to_xml())
         else:
             await self.stores["cards"].delete(iq.to)
 
