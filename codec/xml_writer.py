@@ -53,6 +53,8 @@ class XmlWriter:
 
     def element(self, element: Element) -> bytes:
         """Return any other child of the stream."""
+        if self._is_server and element.tag.startswith(f"{DIALBACK_NS} "):
+            return _dialback(element)
         return element.to_xml(self._content_ns)
 
     def ack(self, h: int) -> bytes:
@@ -74,6 +76,15 @@ class XmlWriter:
     def close(self) -> bytes:
         """Return the end tag of the stream (RFC 6120 §4.4)."""
         return b"</stream:stream>"
+
+
+def _dialback(element: Element) -> bytes:
+    """Return an element of XEP-0220 with the prefix of the stream's header: there are servers that know it by that alone."""
+    attrs = "".join(f" {name}='{escape_value(value)}'" for name, value in element.attrs.items())
+    inner = "".join(
+        child.to_xml().decode() if isinstance(child, Element) else escape_text(child) for child in element.children
+    )
+    return f"<db:{element.name}{attrs}>{inner}</db:{element.name}>".encode()
 
 
 def _unqualified(stanza: Stanza) -> Stanza:

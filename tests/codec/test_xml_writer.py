@@ -58,6 +58,15 @@ def test_elements_are_written_for_the_stream_they_are_on(content_ns):
     assert read_back(XmlWriter(content_ns).element(element), content_ns) == element
 
 
+def test_dialback_has_the_prefix_that_some_servers_know_it_by():
+    error = Element("jabber:client error", {"type": "cancel"}, (Element("urn:x why"),))
+    result = Element("jabber:server:dialback result", {"from": "a.example", "to": "b'b"}, ("k<", error))
+    written = XmlWriter("jabber:server").element(result)
+    assert written == (
+        b"<db:result from='a.example' to='b&apos;b'>k&lt;<error type='cancel'><why xmlns='urn:x'/></error></db:result>"
+    )
+
+
 def test_header_that_opens_a_stream_between_servers_declares_dialback_and_has_no_id():
     header = XmlWriter("jabber:server").header(from_="a.example", id_=None, to="b.example")
     assert b" xmlns:db='jabber:server:dialback'" in header and b" id=" not in header

@@ -268,7 +268,7 @@ class IncomingStream(PeerStream):
             self.send_element(Element(f"{SM_NS} failed", {}, (condition,)))
             return
         self.send_element(sm_enabled())
-        self.is_managed = True
+        self.manage()
 
     # time
 

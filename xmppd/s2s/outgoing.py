@@ -142,7 +142,8 @@ class OutgoingStream(PeerStream):
         elif tag == VERIFY and element.get("type"):
             self._owner.verified(element.get("id") or "", element.get("type") or "")
         elif tag in (f"{SM_NS} enabled", f"{SM_NS} failed") and self._stage == "enabling":
-            self.is_managed = element.name == "enabled"
+            if element.name == "enabled":
+                self.manage()
             self._ready()
         else:
             raise StreamError("unsupported-stanza-type")

@@ -111,18 +111,22 @@ class PeerStream(Stream):
         ours, theirs: the domains of its header; "" until they are known.
         heard: pairs whose stanzas it may bring.
         routes: who has it carry stanzas.
-        acks: counts both ways. is_managed: by XEP-0198.
+        acks: counts both ways, from <enable/> on where there is one. is_managed: by XEP-0198.
+        pinged: counts what is sent, and stored, while it is not managed.
         is_given_up: it carries no more.
     """
 
     __slots__ = (
         "_asked_at",
+        "_handled_before",
+        "_sent_before",
         "_used_at",
         "acks",
         "heard",
         "is_given_up",
         "is_managed",
         "ours",
+        "pinged",
         "routes",
         "service",
         "theirs",
@@ -135,11 +139,21 @@ class PeerStream(Stream):
         self.heard: set[Pair] = set()
         self.routes: list[RouteLike] = []
         self.is_managed = False
+        self._handled_before = self._sent_before = 0
         self.is_given_up = False
         self._used_at = connection.loop.seconds
         self._asked_at: int | None = None
-        limit = service.shared.config.s2s.queue_stanzas
-        self.acks = Acks(None, self._progress, limit, self._overflow)
+        self._pinged_at: int | None = None
+        self.acks = self._new_acks()
+        self.pinged = self._new_acks()
+
+    def _new_acks(self) -> Acks:
+        return Acks(None, self._progress, self.service.shared.config.s2s.queue_stanzas, self._overflow)
+
+    def manage(self) -> None:
+        """Count by XEP-0198 from here on, both ways (§3)."""
+        self.is_managed = True
+        self.acks = self._new_acks()
 
     @property
     def is_secure(self) -> bool:
@@ -240,6 +254,16 @@ class PeerStream(Stream):
 
     # XEP-0198
 
+    def manage(self) -> None:
+        """Count for the peer from here on, both ways: <enable/> and <enabled/> may come behind stanzas (XEP-0198 §3)."""
+        self.is_managed = True
+        self._handled_before, self._sent_before = self.acks.handled, self.acks.sent
+        self._asked_at = None
+
+    def _h(self) -> int:
+        """What may be acknowledged now; what came before the counting began may still be on its way to the disk."""
+        return max(0, self.acks.durable - self._handled_before) % MODULO
+
     def _managed(self, element: Element) -> None:
         if element.name == "r":
             self.acks.ask()
@@ -250,16 +274,17 @@ class PeerStream(Stream):
             raise StreamError("bad-format", "<a/> needs h, a number.")
         self._asked_at = None
         try:
-            covered = self.acks.acknowledge(int(h))
+            # Whoever acknowledges has what was sent before the counting began too: a stream has one order.
+            covered = self.acks.acknowledge((int(h) + self._sent_before) % MODULO)
         except ValueError as error:
             raise StreamError("undefined-condition", f"You acknowledged what was not sent: {error}.") from error
         self._acked(covered)
 
     def confirm(self, sent: int) -> None:
-        """The peer has everything up to the stanza that was the `sent`-th; for a stream that is not managed."""
-        if not self.is_managed and not self.is_given_up:
-            self._asked_at = None
-            self._acked(self.acks.acknowledge(max(sent, self.acks.acked) % MODULO))
+        """The peer has everything up to the stanza that was the `sent`-th of `pinged`."""
+        if not self.is_given_up:
+            self._pinged_at = None
+            self._acked(self.pinged.acknowledge(max(sent, self.pinged.acked) % MODULO))
 
     def _acked(self, covered: list[tuple[Stanza, Any]]) -> None:
         for route in self.routes:
@@ -277,15 +302,17 @@ class PeerStream(Stream):
     @property
     def has_room(self) -> bool:
         """Whether more may be handed to it now."""
-        acks = self.acks
-        return self.is_connected and not self.is_congested and len(acks.unacked) < acks.limit // 2
+        waiting = len(self.acks.unacked) + len(self.pinged.unacked)
+        return self.is_connected and not self.is_congested and waiting < self.acks.limit // 2
 
     def transmit(self, entry: Entry) -> None:
         """Send a stanza; its route hears of it again by `arrived` or `let_go`."""
         self._used_at = self.connection.loop.seconds
         self.service.shared.metrics.stanzas_sent[entry.stanza.kind] += 1
-        if self.is_managed or entry.id:
+        if self.is_managed:
             self.acks.keep(entry.stanza, entry.id)
+        elif entry.id:
+            self.pinged.keep(entry.stanza, entry.id)
         self.send(entry.stanza)
 
     def before_flush(self) -> None:
@@ -296,27 +323,27 @@ class PeerStream(Stream):
         if acks.is_failed:
             self.end("internal-server-error", "The server could not keep what you sent; send it again.")
             return
-        if self.is_managed:
-            h = acks.answer_due()
-            if h is not None:
-                self.write(self.writer.ack(h))
-        if acks.unacked and self._asked_at is None:
-            if self.is_managed and len(acks.unacked) >= ACK_AFTER_STANZAS:
-                self._ask()
-            else:
-                self.service.remind(self)
+        if self.is_managed and acks.answer_due() is not None:
+            self.write(self.writer.ack(self._h()))
+        if len(acks.unacked) >= ACK_AFTER_STANZAS and self._asked_at is None:
+            self._ask()
+        if acks.unacked or self.pinged.unacked:
+            self.service.remind(self)
 
     def remind(self) -> None:
         """Something sent some time ago has not been acknowledged: ask."""
-        if self.acks.unacked and self._asked_at is None and self.is_connected and self.is_open:
+        if not self.is_connected or not self.is_open:
+            return
+        if self.acks.unacked and self._asked_at is None:
             self._ask()
+        if self.pinged.unacked and self._pinged_at is None:
+            self._pinged_at = self.connection.loop.seconds
+            for route in self.routes:
+                route.ask_ping(self)
 
     def _ask(self) -> None:
         self._asked_at = self.connection.loop.seconds
-        if self.is_managed:
-            self.write(self.writer.ack_request())
-        elif self.routes:
-            self.routes[0].ask_ping(self)
+        self.write(self.writer.ack_request())
 
     def drained(self) -> None:
         """What waited for the system to take it has left: there is room for more."""
@@ -328,7 +355,8 @@ class PeerStream(Stream):
     def tick(self, idle_s: int, age_s: int) -> None:
         """Called every few seconds; see `c2s.ClientStream.tick`."""
         loop = self.connection.loop
-        if self._asked_at is not None and min(loop.seconds - self._asked_at, idle_s) > UNANSWERED_S:
+        asked_at = [at for at in (self._asked_at, self._pinged_at) if at is not None]
+        if asked_at and min(loop.seconds - min(asked_at), idle_s) > UNANSWERED_S:
             self.service.log.info("s2s_silent", ours=self.ours, theirs=self.theirs)
             self.connection.abort()
             return
@@ -337,7 +365,7 @@ class PeerStream(Stream):
             self.end("reset", "Your certificate has expired.")
             return
         is_idle = min(idle_s, loop.seconds - self._used_at) >= self.service.idle_s > 0
-        if is_idle and not self.acks.unacked and not self.is_asking:
+        if is_idle and not self.acks.unacked and not self.pinged.unacked and not self.is_asking:
             self.close()
         self.reader.sleep()
 
@@ -364,7 +392,7 @@ class PeerStream(Stream):
 
     def _last_ack(self) -> None:
         if self.is_managed and self.is_open and not self.acks.is_failed and not self.is_given_up:
-            self.write(self.writer.ack(self.acks.h))
+            self.write(self.writer.ack(self._h()))
 
     def close(self) -> None:
         """Close our side of the stream and the connection."""
@@ -383,7 +411,7 @@ class PeerStream(Stream):
         if self.is_given_up:
             return
         self.is_given_up = True
-        left = [Entry(stanza, id_, 0.0) for stanza, id_ in self.acks.give_up()]
+        left = [Entry(stanza, id_, 0.0) for stanza, id_ in (*self.pinged.give_up(), *self.acks.give_up())]
         routes, self.routes = self.routes, []
         for route in routes:
             route.let_go(self, left)
