@@ -26,7 +26,7 @@ class NameServer:
         asked: how often each (name, type) was asked for, in presentation form: ("_xmpp-server._tcp.a.example", "SRV").
         transports: "udp" or "tcp" for each question, in order.
         negative_ttl: the minimum of the SOA record that comes with every "no"; None for no such record.
-        is_asked: set by every question.
+        next_question: released by every question.
         held: names whose questions wait until `release` is called.
         silent, broken: names that are not answered, or with SERVFAIL.
         forged: a datagram with another id, and another answer, is sent before every answer by UDP.
@@ -40,7 +40,7 @@ class NameServer:
         self.silent: set[str] = set()
         self.broken: set[str] = set()
         self.forged = False
-        self.is_asked, self._released = asyncio.Event(), asyncio.Event()
+        self.next_question, self._released = asyncio.Semaphore(0), asyncio.Event()
         self.address = Address("127.0.0.1", 0)
         self._records: dict[tuple[str, str], tuple[int, list[str]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,7 +70,7 @@ class NameServer:
         name, kind = question.name.to_text(omit_final_dot=True).lower(), dns.rdatatype.to_text(question.rdtype)
         self.asked[(name, kind)] += 1
         self.transports.append(transport)
-        self.is_asked.set()
+        self.next_question.release()
         if name in self.held:
             await self._released.wait()
         if name in self.silent:

@@ -164,6 +164,8 @@ class Resolver:
             NoService: the domain is no name in DNS.
             ResolverDown: DNS has not told.
         """
+        if _literal(domain):
+            return []
         return list((await self._ask(f"{service}.{_host_name(domain)}", "SRV")).records)
 
     async def addresses(self, host: str) -> list[str]:
