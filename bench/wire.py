@@ -24,7 +24,7 @@ import zstandard
 from codec.binary_dictionary import Dictionary, load, shipped
 from codec.binary_head import Session
 from codec.binary_reader import BinaryReader
-from codec.binary_tables import SeenTables, SentTables
+from codec.binary_tables import NAME_BYTES, Claim, SeenTables, SentTables, Tables
 from codec.binary_writer import BinaryWriter
 from codec.element import Element, parse_element
 from codec.events import Event
@@ -213,9 +213,20 @@ def measure(connections: list[Connection], dictionary: Dictionary) -> tuple[dict
         for line in connection.lines:
             for index, size in enumerate(ways[line.direction].sizes(line)):
                 totals[line.category][index] += size
+            totals[line.category][-1] += claim_bytes(line, kept)
             counts[line.category] += 1
         kept = {way: encodings.writers[2].tables for way, encodings in ways.items()}
     return totals, counts
+
+
+def claim_bytes(line: Line, kept: dict[str, SentTables | None]) -> int:
+    """Return what the frame before a line takes that says how much of the other direction's tables was read; 0 where there is none."""
+    other = {"resume": "s2c", "resumed": "c2s"}.get(line.event.name if isinstance(line.event, Element) else "")
+    tables = kept.get(other or "")
+    if tables is None:
+        return 0
+    name = bytes(NAME_BYTES) if other == "s2c" else b""
+    return 2 + len(Claim(tables.jids.count, tables.values.count, name).write())
 
 
 def print_bytes(totals: dict[str, list[int]], counts: dict[str, int]) -> None:
@@ -279,7 +290,12 @@ def print_cpu(dictionary: Dictionary) -> None:
 def print_memory(dictionary: Dictionary, connections: list[Connection]) -> None:
     """Print what a connection takes: both directions of the binary form, with and without tables that are full of real values."""
     print("\n| memory of a connection | KiB |\n|---|---|")
-    for name, has_tables in (("reader, writer, session", False), ("with tables", True)):
+    cases = (
+        ("reader, writer, session", False, False),
+        ("with tables", True, False),
+        ("with tables, asleep", True, True),
+    )
+    for name, has_tables, is_asleep in cases:
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
         pairs = []
@@ -288,8 +304,11 @@ def print_memory(dictionary: Dictionary, connections: list[Connection]) -> None:
             reader = BinaryReader(ReaderLimits(), session, {dictionary.id: dictionary})
             writer = BinaryWriter(dictionary, session)
             if has_tables:
-                writer.tables, reader.tables = SentTables(), SeenTables()
+                tables = Tables("s1")
+                writer.tables, reader.tables = tables.sent, tables.seen
                 _fill(writer.tables, reader.tables, connection)
+                if is_asleep:
+                    tables.sleep()
             pairs.append((reader, writer))
         taken = tracemalloc.get_traced_memory()[0] - before
         tracemalloc.stop()

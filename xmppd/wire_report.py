@@ -2,6 +2,9 @@
 
 The input is lines of JSON: `category`, `xml` (one stanza or other child of a stream), `dir` and `session`; a line of the category "_ctx"
 has the session's own JID in `xml` and begins that session. A line that begins with "<" is a stanza by itself, of no session.
+
+A session in which <resume/> goes out and <resumed/> comes in goes on with the tables of the last one before it that had the same own
+JID, as client and server would; the frames that say so count.
 """
 
 import json
@@ -13,8 +16,8 @@ from codec import binary_frames as frames
 from codec.binary_dictionary import Dictionary
 from codec.binary_explain import Explained, explain
 from codec.binary_head import Session
-from codec.binary_reader import BinaryReader
-from codec.binary_tables import SeenTables, SentTables
+from codec.binary_reader import SM_NS, BinaryReader
+from codec.binary_tables import NAME_BYTES, Claim, SeenTables, SentTables
 from codec.binary_writer import BinaryWriter
 from codec.element import Element, parse_element
 from codec.events import BadStanza, Event
@@ -24,6 +27,7 @@ from codec.stanza import Stanza
 from codec.xml_reader import USUAL_HEADERS, XmlReader
 
 CONTEXT = "_ctx"
+RESUME, RESUMED = f"{SM_NS} resume", f"{SM_NS} resumed"
 LIMITS = ReaderLimits(stanza_bytes=16_777_216, depth=128, attributes=10_000, children=1_000_000)
 _HEADER = USUAL_HEADERS["jabber:client"]
 _own_namespace = re.compile(
@@ -90,6 +94,68 @@ class Crossing:
         return self.reader.feed(frame)
 
 
+class Connections:
+    """All that cross in one of the ways, by the connection and direction of their lines.
+
+    Attributes:
+        has_tables: whether they have tables, and keep them for a session that is resumed.
+    """
+
+    def __init__(self, dictionary: Dictionary, has_tables: bool) -> None:
+        self._dictionary = dictionary
+        self._crossings: dict[tuple[int, str], Crossing] = {}
+        self._last: dict[JID, int] = {}
+        self._before: dict[int, int] = {}
+        self._asked: set[int] = set()
+        self.has_tables = has_tables
+
+    def crossing(self, line: Line) -> Crossing:
+        """Return where a line crosses."""
+        crossing = self._crossings.get(line.connection)
+        if crossing is None:
+            crossing = self._crossings[line.connection] = Crossing(self._dictionary, line.own, self.has_tables)
+            number = line.connection[0]
+            last = None if line.own is None else self._last.get(line.own)
+            if line.own is not None and last != number:
+                self._last[line.own] = number
+                if last is not None:
+                    self._before[number] = last
+        return crossing
+
+    def claim(self, line: Line) -> bytes:
+        """Return what goes before a line's frame: TABLES where a session is resumed, nothing elsewhere."""
+        crossing = self.crossing(line)
+        number, direction = line.connection
+        before = self._before.get(number)
+        if not self.has_tables or before is None or not isinstance(line.event, Element):
+            return b""
+        if direction == "c2s" and _has(line.event, RESUME):
+            self._asked.add(number)
+            return crossing.writer.claim(Claim(*self._seen(before, "s2c"), bytes(NAME_BYTES)))
+        if direction == "s2c" and number in self._asked and _has(line.event, RESUMED):
+            claim = crossing.writer.claim(Claim(*self._seen(before, "c2s")))
+            self._go_on(before, number, line)
+            return claim
+        return b""
+
+    def _seen(self, number: int, direction: str) -> tuple[int, int]:
+        crossing = self._crossings.get((number, direction))
+        return (0, 0) if crossing is None or crossing.reader.tables is None else crossing.reader.tables.counts
+
+    def _go_on(self, before: int, number: int, line: Line) -> None:
+        for direction in ("c2s", "s2c"):
+            kept = self._crossings.get((before, direction))
+            if kept is not None:
+                crossing = self._crossings.get((number, direction)) or Crossing(self._dictionary, line.own, True)
+                self._crossings[number, direction] = crossing
+                crossing.writer.tables, crossing.reader.tables = kept.writer.tables, kept.reader.tables
+
+
+def _has(element: Element, tag: str) -> bool:
+    """Whether an element is the one of that tag, or a login that carries it."""
+    return element.tag == tag or element.find(tag) is not None
+
+
 def read_lines(texts: Iterable[str]) -> Iterator[Line]:
     """Yield what the lines of an input say.
 
@@ -119,34 +185,35 @@ def read_lines(texts: Iterable[str]) -> Iterator[Line]:
 def measure(lines: Iterable[Line], dictionary: Dictionary) -> dict[str, dict[str, int]]:
     """Return the totals of all lines as "all", and those of each category by its name."""
     totals = {"all": Totals()}
-    crossings: dict[tuple[int, str], tuple[Crossing, Crossing]] = {}
+    ways = Connections(dictionary, has_tables=False), Connections(dictionary, has_tables=True)
     for line in lines:
-        pair = crossings.get(line.connection)
-        if pair is None:
-            pair = Crossing(dictionary, line.own, False), Crossing(dictionary, line.own, True)
-            crossings[line.connection] = pair
-        stateless, tables = (crossing.write(line) for crossing in pair)
         before = _tree(line.xml)
-        is_equal = came_back(before, pair[0].read(stateless)) and came_back(before, pair[1].read(tables))
+        sizes = []
+        is_equal = True
+        for connections in ways:
+            data = connections.claim(line) + connections.crossing(line).write(line)
+            is_equal = came_back(before, connections.crossing(line).read(data)) and is_equal
+            sizes.append(len(data))
         for total in (totals["all"], totals.setdefault(line.category, Totals())):
             total.stanzas += 1
             total.xml_bytes += len(line.xml)
-            total.stateless_bytes += len(stateless)
-            total.tables_bytes += len(tables)
+            total.stateless_bytes += sizes[0]
+            total.tables_bytes += sizes[1]
             total.unequal += not is_equal
     return {name: asdict(total) for name, total in totals.items()}
 
 
 def explained(lines: Iterable[Line], dictionary: Dictionary, has_tables: bool) -> Iterator[tuple[Line, Explained]]:
-    """Yield each line with its frame, told byte by byte."""
-    crossings: dict[tuple[int, str], Crossing] = {}
+    """Yield each line with its frame, told byte by byte; twice where a frame goes before that."""
+    connections = Connections(dictionary, has_tables)
     for line in lines:
-        crossing = crossings.get(line.connection)
-        if crossing is None:
-            crossing = crossings[line.connection] = Crossing(dictionary, line.own, has_tables)
+        claim = connections.claim(line)
+        crossing = connections.crossing(line)
+        if claim:
+            yield line, explain(claim, dictionary, crossing.session)
         frame = crossing.write(line)
         yield line, explain(frame, dictionary, crossing.session, crossing.reader.tables)
-        crossing.read(frame)
+        crossing.read(claim + frame)
 
 
 def came_back(before: Element, events: list[Event]) -> bool:

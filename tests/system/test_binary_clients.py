@@ -122,6 +122,37 @@ async def test_a_cut_stream_with_the_plugin_is_resumed(login: Login, with_plugin
     await romeo.wait_message("out again")
 
 
+async def test_the_tables_of_a_cut_stream_go_on_and_a_writer_costs_no_more_than_before(
+    login: Login, with_plugin: WithPlugin
+) -> None:
+    romeo = await login()
+    juliet, wire = await with_plugin(plugins=MORE)
+    await befriend(juliet, romeo)
+    await juliet.wait_managed()
+
+    async def cost(body: str) -> int:
+        await juliet.settle()
+        before = wire.bytes_received
+        romeo.send_message(juliet.boundjid, body, mtype="chat")
+        await juliet.wait_message(body)
+        return wire.bytes_received - before
+
+    await cost("one")
+    second = await cost("two")
+    translator = wire._translator
+    assert translator is not None
+    tables = translator._tables
+    assert tables is not None and tables.seen.jids.count > 0
+    juliet.cut()
+    await romeo.settle()
+    await juliet.resume()
+    assert wire._translator is not None and wire._translator is not translator
+    assert wire._translator._tables is tables
+    assert await cost("six") <= second + 2  # an acknowledgement may come along
+    juliet.send_message(romeo.boundjid, "and back", mtype="chat")
+    await romeo.wait_message("and back")
+
+
 async def test_a_cut_stream_through_the_bridge_is_resumed_and_no_other_pair_ends(
     login: Login, bridged: Bridged
 ) -> None:

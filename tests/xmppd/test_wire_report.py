@@ -46,6 +46,31 @@ def test_each_session_and_direction_has_tables_of_its_own():
     assert measure(read_lines([*once, once[1]]), SHIPPED)["all"]["tables_bytes"] < 2 * one
 
 
+RESUME = [
+    row("<resume xmlns='urn:xmpp:sm:3' previd='s' h='0'/>", "sm_setup", "c2s", 1),
+    row("<resumed xmlns='urn:xmpp:sm:3' previd='s' h='0'/>", "sm_setup", "s2c", 1),
+]
+
+
+def test_a_session_that_is_resumed_goes_on_with_its_tables_and_what_says_so_counts():
+    first = [row(OWN, "_ctx", "ctx"), row(CHAT % "one"), row(CHAT % "one", direction="c2s")]
+    later = [row(CHAT % "one", session=1), row(CHAT % "one", direction="c2s", session=1)]
+    anew = measure(read_lines([*first, row(OWN, "_ctx", "ctx", 1), *later]), SHIPPED)
+    resumed = measure(read_lines([*first, row(OWN, "_ctx", "ctx", 1), *RESUME, *later]), SHIPPED)
+    other = measure(read_lines([*first, row("romeo@example.org/x", "_ctx", "ctx", 1), *RESUME, *later]), SHIPPED)
+    setup = resumed["sm_setup"]
+    assert setup["tables_bytes"] - setup["stateless_bytes"] == (2 + 2 + 3) + (2 + 2)
+    assert resumed["chat"]["tables_bytes"] < anew["chat"]["tables_bytes"] - 20
+    assert resumed["all"]["unequal"] == anew["all"]["unequal"] == other["all"]["unequal"] == 0
+    assert other["sm_setup"]["tables_bytes"] == other["sm_setup"]["stateless_bytes"]
+
+
+def test_the_frames_that_go_on_with_tables_are_explained():
+    lines = read_lines([row(OWN, "_ctx", "ctx"), row(CHAT % "one"), row(OWN, "_ctx", "ctx", 1), *RESUME])
+    kinds = [(line.number, frame.kind) for line, frame in explained(lines, SHIPPED, has_tables=True)]
+    assert kinds == [(2, "STANZA"), (4, "TABLES"), (4, "ELEMENT"), (5, "TABLES"), (5, "ELEMENT")]
+
+
 @pytest.mark.parametrize("quote", ["'", '"'])
 def test_only_the_namespace_of_the_stream_is_left_out(quote):
     inside = "<message to='a@b'><x xmlns='jabber:client'/></message>"
