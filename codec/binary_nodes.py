@@ -36,6 +36,9 @@ RETIRE_AFTER_BYTES = 262_144
 MIN_PACKED_TEXT_CHARS = 16
 """Text between tags: shorter ones are rather words that happen to look like base64."""
 
+SERVER_ID_CHARS = 11
+"""Archive ids of this server: 64 bits in base64url."""
+
 LETTERS_WORTH = 1.25
 """Texts that do not get this much smaller by a letter table are left to zstd."""
 
@@ -108,7 +111,14 @@ class Encoder:
         """Encode what waits behind a form, as it stands in that stanza."""
         if not form.pending:
             return
-        added = self._plain(form.pending[0], stanza) if len(form.pending) == 1 else None
+        added = None
+        if len(form.pending) == 1:
+            xml = form.pending[0]
+            match = _stanza_id(xml)
+            if match is not None:
+                added = self._stanza_id_part(match.group(1).decode(), match.group(2).decode(), stanza)
+            if added is None:
+                added = self._plain(xml, stanza)
         if added is None:
             scope = scope_of(stanza.scope) if stanza.scope else {}
             added = self.part(b"".join(form.pending), references(stanza), scope)
@@ -170,11 +180,6 @@ class Encoder:
 
     def _plain(self, xml: bytes, stanza: Stanza) -> Part | None:
         """Encode a single empty element of known shape without a parser: that is what servers add to a stanza."""
-        match = _stanza_id(xml)
-        if match is not None:
-            part = self._stanza_id_part(match.group(1).decode(), match.group(2).decode(), stanza)
-            if part is not None:
-                return part
         match = _plain_element(xml)
         if match is None:
             return None
@@ -206,8 +211,8 @@ class Encoder:
     def _stanza_id_part(self, id_: str, by: str, stanza: Stanza) -> Part | None:
         """Encode what is added to every message; None when it is not of a usual form."""
         to, from_ = stanza.to, stanza.from_
-        packed = values.pack(id_)
-        if packed is None or id_ == stanza.id:
+        packed = values.pack_base64(id_, SERVER_ID_CHARS) if len(id_) == SERVER_ID_CHARS else values.pack(id_)
+        if packed is None:
             return None
         if to is not None and by == to.bare:
             code = _TO_BARE
@@ -215,21 +220,26 @@ class Encoder:
             code = _FROM_BARE
         else:
             return None
-        index = self._stanza_ids.get((code, packed[0]))
-        if index is None:
+        known = self._stanza_ids.get((code, packed[0]))
+        if known is None:
             return None
-        trees = integer(index)
-        return Part(trees, self.dictionary.outline(trees), [], [packed[1]])
+        data = packed[1]
+        part = Part(known[0], known[1], [], [data])
+        part.coded_texts, part.coded_blobs = b"", blob(data)
+        return part
 
-    def _find_stanza_ids(self) -> dict[tuple[bytes, int], int]:
-        """Return the chunks that are one stanza-id, by the code of its `by` and the kind of its `id`."""
+    def _find_stanza_ids(self) -> dict[tuple[bytes, int], tuple[bytes, Outline]]:
+        """Return what one stanza-id is encoded as, by the code of its `by` and the kind of its `id`."""
+        found: dict[tuple[bytes, int], tuple[bytes, Outline]] = {}
         shape = self._shapes.get(("urn:xmpp:sid:0", "stanza-id", "by", "id"))
-        return {
-            (by, kind): self._chunks[array([shape, by, _PACKED[kind]])]
-            for by in (_TO_BARE, _FROM_BARE)
-            for kind in range(values.KINDS)
-            if shape is not None and array([shape, by, _PACKED[kind]]) in self._chunks
-        }
+        if shape is not None:
+            for by in (_TO_BARE, _FROM_BARE):
+                for kind in range(values.KINDS):
+                    child = array([shape, by, _PACKED[kind]])
+                    index = self._chunks.get(child)
+                    trees = RUN + blob(child) if index is None else integer(index)
+                    found[by, kind] = trees, self.dictionary.outline(trees)
+        return found
 
     def _feed(self, inner: bytes) -> None:
         parser = self._parser

@@ -76,19 +76,24 @@ def pack(text: str) -> tuple[int, bytes] | None:
         return _pack_stamp(text)
     if size >= 8 and text[2] == ":" and _colons(text):
         return COLONS, binascii.unhexlify(text.replace(":", ""))
-    return _pack_base64(text, size)
+    return pack_base64(text, size)
 
 
-def _pack_base64(text: str, size: int) -> tuple[int, bytes] | None:
-    if size % 4 == 0:
-        if _base64(text):
-            kind, data = BASE64, binascii.a2b_base64(text)
-        elif _base64url(text):
-            kind, data = BASE64URL_PADDED, base64.urlsafe_b64decode(text)
-        else:
+_ENDS = ("", "", "AQgw", "AEIMQUYcgkosw048")
+"""What base64 without padding ends with, by its length modulo 4: a last character has no bits to spare."""
+
+
+def pack_base64(text: str, size: int) -> tuple[int, bytes] | None:
+    """Return the kind and the bytes of what may be base64, `size` characters long; None when it is none."""
+    rest = size % 4
+    if rest:
+        if text[-1] not in _ENDS[rest] or _base64url(text) is None:
             return None
-    elif size % 4 != 1 and _base64url(text) and text[-1] != "=":
-        kind, data = BASE64URL, base64.urlsafe_b64decode(text + "=" * (-size % 4))
+        return BASE64URL, binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "=="[rest - 2 :])
+    if _base64(text):
+        kind, data = BASE64, binascii.a2b_base64(text)
+    elif _base64url(text):
+        kind, data = BASE64URL_PADDED, base64.urlsafe_b64decode(text)
     else:
         return None
     return (kind, data) if unpack(kind, data) == text else None
