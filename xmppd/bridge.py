@@ -1,16 +1,14 @@
 """What `xmppd bridge` does: clients connect here in plain XML, and their streams cross to the server in the binary form.
 
-Each client has a connection of its own to the server, by direct TLS with ALPN. Both directions wait for each other's buffers, so a
+Each client has a connection of its own to the server (`xmppd.bridge_dial`). Both directions wait for each other's buffers, so a
 slow end makes the other one wait; when one end goes, the other end of that pair goes too, and no other.
 """
 
 import asyncio
 import contextlib
 import signal
-import ssl
 from collections.abc import Callable, Coroutine
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from codec.binary_dictionary import load_all
 from codec.binary_translator import Output, Resumable, Translator
@@ -18,53 +16,31 @@ from codec.xml_parser import ParserPool
 from codec.xml_reader import USUAL_HEADERS
 from codec.xml_writer import XmlWriter
 from xmppd.addresses import Address
-from xmppd.binary_wire import ALPN_BINARY
-from xmppd.tls import ALPN_XMPP_CLIENT
+from xmppd.bridge_dial import BridgeError
 
 READ_BYTES = 65_536
-CONNECT_S = 30.0
 CLOSE_S = 5.0
 
 Say = Callable[[str], None]
 
 
-class BridgeError(Exception):
-    """The server cannot be used; one line for a person."""
+class Dial(Protocol):
+    """What connects to the server: `xmppd.bridge_dial.Dialer`."""
 
-
-def tls_context(ca: Path | None, is_insecure: bool) -> ssl.SSLContext:
-    """Return what connects to the server.
-
-    Args:
-        ca: PEM file of the authority to trust; None: the system's.
-        is_insecure: take any certificate.
-
-    Raises:
-        BridgeError: the file cannot be read.
-    """
-    try:
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
-    except OSError as error:
-        raise BridgeError(f"{ca}: {error.strerror or error}") from None
-    if is_insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols([ALPN_BINARY, ALPN_XMPP_CLIENT])
-    return context
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Return a connection on which HELLO is next; raises BridgeError."""
 
 
 class Bridge:
     """Listens for clients.
 
     Args:
-        server: where it takes TLS from the start; its certificate must be for this name.
-        context: from `tls_context`.
+        dialer: connects to the server, once for each client.
         say: takes one line for a person.
     """
 
-    def __init__(self, server: Address, context: ssl.SSLContext, say: Say) -> None:
-        self._server = server
-        self._context = context
+    def __init__(self, dialer: Dial, say: Say) -> None:
+        self._dialer = dialer
         self._say = say
         self._dictionaries = load_all()
         self._resumable = Resumable()
@@ -108,7 +84,7 @@ class Bridge:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            far_reader, far_writer = await self._connect()
+            far_reader, far_writer = await self._dialer.connect()
         except BridgeError as error:
             self._say(str(error))
             xml = XmlWriter()
@@ -133,23 +109,6 @@ class Bridge:
         finally:
             translator.close()
             await _close(far_writer)
-
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect to the server, which must agree to the binary form."""
-        host, port = self._server
-        try:
-            async with asyncio.timeout(CONNECT_S):
-                reader, writer = await asyncio.open_connection(host, port, ssl=self._context, server_hostname=host)
-        except ssl.SSLCertVerificationError as error:
-            raise BridgeError(f"{self._server}: its certificate is not accepted: {error.verify_message}") from None
-        except TimeoutError:
-            raise BridgeError(f"{self._server}: no answer within {CONNECT_S:.0f} s") from None
-        except OSError as error:
-            raise BridgeError(f"{self._server}: {error.strerror or error}") from None
-        if writer.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN_BINARY:
-            await _close(writer)
-            raise BridgeError(f"{self._server}: it does not speak the binary form")
-        return reader, writer
 
 
 async def _until_first(*coroutines: Coroutine[Any, Any, None]) -> None:

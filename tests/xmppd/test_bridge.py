@@ -19,13 +19,19 @@ from codec.limits import ReaderLimits
 from tests.support.ca import CertificateAuthority, make_test_ca
 from xmppd.addresses import Address
 from xmppd.binary_wire import ALPN_BINARY
-from xmppd.bridge import Bridge, BridgeError, tls_context
+from xmppd.bridge import Bridge
+from xmppd.bridge_dial import BridgeError, Dialer, tls_context
 
 DICTIONARIES = load_all()
 HEADER = (
     b"<?xml version='1.0'?><stream:stream to='localhost' version='1.0' xmlns='jabber:client' "
     b"xmlns:stream='http://etherx.jabber.org/streams'>"
 )
+
+
+def port_of(server: asyncio.Server) -> int:
+    port: int = server.sockets[0].getsockname()[1]
+    return port
 
 
 class FarEnd:
@@ -78,8 +84,8 @@ class Place:
 
     async def start(self, context: ssl.SSLContext | None = None) -> None:
         self.server = await asyncio.start_server(self.far.serve, "127.0.0.1", 0, ssl=self.context)
-        far = Address("localhost", self.server.sockets[0].getsockname()[1])
-        self.bridge = Bridge(far, context or tls_context(self.authority.path, False), self.said.append)
+        dialer = Dialer("localhost", port_of(self.server), context or tls_context(self.authority.path, False))
+        self.bridge = Bridge(dialer, self.said.append)
         self.address = await self.bridge.start(Address("127.0.0.1", 0))
 
     async def stop(self) -> None:
@@ -146,18 +152,6 @@ async def test_a_client_that_does_not_read_makes_its_own_sending_wait(place: Pla
     assert await asyncio.wait_for(place.far.ended.get(), 10) == "localhost"
 
 
-async def test_a_server_without_the_form_is_said_in_one_line(authority: CertificateAuthority) -> None:
-    place = Place(authority, ["xmpp-client"])
-    await place.start()
-    reader, writer = await place.connect()
-    text = await asyncio.wait_for(reader.read(), 10)
-    assert b"remote-connection-failed" in text and text.endswith(b"</stream:stream>")
-    [line] = place.said
-    assert line.endswith("does not speak the binary form")
-    writer.close()
-    await place.stop()
-
-
 async def test_a_certificate_of_a_stranger_is_refused_unless_any_will_do(authority: CertificateAuthority) -> None:
     place = Place(authority, [ALPN_BINARY])
     await place.start(tls_context(None, False))
@@ -184,4 +178,4 @@ async def test_a_server_that_is_not_there_is_said_in_one_line(place: Place) -> N
 
 async def test_an_address_that_is_taken_is_an_error(place: Place) -> None:
     with pytest.raises(BridgeError, match=str(place.address)):
-        await Bridge(place.address, tls_context(None, True), print).start(place.address)
+        await Bridge(Dialer("localhost", 1, tls_context(None, True)), print).start(place.address)

@@ -9,10 +9,12 @@ import typer
 from xmppd.addresses import Address, parse_address
 from xmppd.cli.errors import CommandError
 
-DIRECT_TLS_PORT = 5223
 ListenOption = Annotated[str, typer.Option("--listen", "-l", metavar="HOST:PORT", help="Where clients connect to.")]
 ServerOption = Annotated[
-    str, typer.Option("--server", metavar="HOST[:PORT]", help="The server, at its port for TLS from the start.")
+    str,
+    typer.Option(
+        "--server", metavar="DOMAIN[:PORT]", help="The server; without a port DNS says where it is (SRV records)."
+    ),
 ]
 CaOption = Annotated[Path | None, typer.Option("--ca", metavar="FILE", help="Trust this authority (PEM).")]
 InsecureOption = Annotated[bool, typer.Option("--insecure", help="Take any certificate. For tests alone.")]
@@ -22,16 +24,19 @@ def bridge(
     server: ServerOption, listen: ListenOption = "127.0.0.1:5222", ca: CaOption = None, insecure: InsecureOption = False
 ) -> None:
     """Take clients in plain XML on this machine, and cross to the server in binary, until SIGTERM or SIGINT."""
-    from xmppd.bridge import Bridge, BridgeError, run, tls_context
+    from xmppd.bridge import Bridge, run
+    from xmppd.bridge_dial import BridgeError, Dialer, tls_context
+    from xmppd.s2s.resolver import Resolver
 
     near = _address(listen)
     if not near.is_loopback:
         raise CommandError(f"{near}: passwords would cross the network in the clear; listen on 127.0.0.1 or [::1]")
-    far = _address(server if _has_port(server) else f"{server}:{DIRECT_TLS_PORT}")
+    domain, port = _address(server) if _has_port(server) else (server.strip("[]"), None)
     if ca is not None and insecure:
         raise CommandError("--ca and --insecure exclude each other")
     try:
-        asyncio.run(run(Bridge(far, tls_context(ca, insecure), _say), near, _say))
+        dialer = Dialer(domain, port, tls_context(ca, insecure), Resolver(None) if port is None else None)
+        asyncio.run(run(Bridge(dialer, _say), near, _say))
     except BridgeError as error:
         raise CommandError(str(error)) from None
 
