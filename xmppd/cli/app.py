@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, init, serve, status, top, wire
+from xmppd.cli import account, bridge, check, init, s2s, serve, status, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -52,7 +52,10 @@ def build() -> typer.Typer:
     application.callback()(_common)
     application.command("init")(init.init)
     application.command("serve")(serve.serve)
-    application.command("check")(check.check)
+    checks = typer.Typer(rich_markup_mode=None)
+    checks.callback(invoke_without_command=True)(check.check)
+    checks.command("s2s")(s2s.s2s)
+    application.add_typer(checks, name="check")
     application.command("status")(status.status)
     application.command("top")(top.top)
     application.command("bridge")(bridge.bridge)

@@ -21,6 +21,9 @@ DAYS_TO_RENEW = 21
 """Who renews by machine does it 30 days before the end; below this something has stopped."""
 
 
+State = Literal["ok", "warning", "fault", "skipped"]
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at.
@@ -32,7 +35,7 @@ class Finding:
     """
 
     about: str
-    state: Literal["ok", "warning", "fault", "skipped"]
+    state: State
     detail: str
 
 

@@ -2,9 +2,6 @@
 
 import json
 
-from xmppd.cli.check import view
-from xmppd.cli.findings import Finding
-
 
 def test_a_fresh_folder_is_sound(empty, run):
     run("init")
@@ -32,8 +29,3 @@ def test_machines_get_a_list(folder, run):
 
 def test_wrong_settings_are_exit_code_2(folder, run):
     assert run("check", "--set", "c2s.lisen=1").code == 2
-
-
-def test_people_see_a_line_for_each():
-    text = view([Finding("a", "ok", "fine"), Finding("longer", "fault", "[red]broken")]).plain
-    assert text == "ok      a       fine\nfault   longer  [red]broken"
