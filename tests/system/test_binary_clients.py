@@ -1,6 +1,7 @@
 """Clients that reach the server in the binary form: slixmpp with the plugin, and stock clients through the bridge."""
 
 import asyncio
+import contextlib
 import random
 import signal
 import string
@@ -25,12 +26,12 @@ MORE = ("xep_0313", "xep_0198")
 ROUND_TRIP = 300
 
 
-@pytest.fixture
-async def bridge_port(server: Target, tls: TLSFiles) -> AsyncIterator[int]:
-    """The port of `xmppd bridge`, a process of its own."""
+@contextlib.asynccontextmanager
+async def bridge_to(port: int, tls: TLSFiles) -> AsyncIterator[int]:
+    """Run `xmppd bridge`, a process of its own, and give the port that it listens on."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "xmppd", "bridge", "--listen", "127.0.0.1:0"),
-        *("--server", f"localhost:{server.direct_tls_port}", "--ca", str(tls.ca)),
+        *("--server", f"localhost:{port}", "--ca", str(tls.ca)),
         stderr=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": str(ROOT)},
     )
@@ -40,6 +41,13 @@ async def bridge_port(server: Target, tls: TLSFiles) -> AsyncIterator[int]:
     yield int(line.split(",")[0].rpartition(":")[2])
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 20) == 0
+
+
+@pytest.fixture
+async def bridge_port(server: Target, tls: TLSFiles) -> AsyncIterator[int]:
+    """The port of a bridge to where TLS starts at once."""
+    async with bridge_to(server.direct_tls_port, tls) as port:
+        yield port
 
 
 Bridged = Callable[..., Awaitable[Person]]
@@ -151,6 +159,15 @@ async def test_the_tables_of_a_cut_stream_go_on_and_a_writer_costs_no_more_than_
     assert await cost("six") <= second + 2  # an acknowledgement may come along
     juliet.send_message(romeo.boundjid, "and back", mtype="chat")
     await romeo.wait_message("and back")
+
+
+async def test_the_bridge_goes_by_starttls_where_that_is_all_there_is(
+    server: Target, tls: TLSFiles, spare: Iterator[str]
+) -> None:
+    async with bridge_to(server.c2s_port, tls) as port:
+        person = await Person(next(spare), PASSWORD, ca=None, plugins=PLUGINS).login(port)
+        await person.settle()
+        await person.leave()
 
 
 async def test_a_cut_stream_through_the_bridge_is_resumed_and_no_other_pair_ends(
