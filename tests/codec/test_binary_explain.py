@@ -6,7 +6,7 @@ from codec import binary_frames as frames
 from codec.binary_cbor import Malformed
 from codec.binary_explain import explain
 from codec.binary_head import Session
-from codec.binary_tables import SeenTables
+from codec.binary_tables import Claim, SeenTables
 from tests.codec.binary_samples import OWN, SAMPLES, SHIPPED, Pair, stanza_of
 
 SESSION = Session("example.org", OWN)
@@ -51,6 +51,8 @@ def test_other_frames_are_told():
         writer.header(from_=None, id_="x", to="example.org"),
         writer.retry([SHIPPED.id]),
         writer.features([]),
+        writer.claim(Claim(300, 2, b"abc")),
+        writer.claim(Claim(0, 0)),
         frames.frame(frames.XML, b"<a/>"),
     ):
         told = explain(frame, SHIPPED)

@@ -6,7 +6,7 @@ import pytest
 
 from codec.binary_head import Session
 from codec.binary_reader import BINARY_NS, BinaryReader
-from codec.binary_tables import SeenTables, SentTables
+from codec.binary_tables import Claim, SeenTables, SentTables, Tables
 from codec.binary_translator import MAX_RESUMABLE, Output, Resumable, Translator
 from codec.binary_writer import BinaryWriter
 from codec.element import Element, parse_element
@@ -242,6 +242,129 @@ def test_a_session_is_resumed_under_the_jid_that_it_had(bound: Line) -> None:
 def test_a_session_that_is_not_known_here_is_not_asked_for(line: Line) -> None:
     sent, [failed], _ = line.say(f"<resume xmlns='{SM}' previd='other' h='0'/>")
     assert sent == [] and isinstance(failed, Element) and failed.tag == f"{SM} failed"
+
+
+ENABLED = f"<enabled xmlns='{SM}' id='token' resume='true'/>"
+ROMEO = "romeo@example.net/orchard"
+FROM_ROMEO = f"<message from='{ROMEO}' to='{OWN}' type='chat'><body>hi</body></message>"
+TO_ROMEO = f"<message to='{ROMEO}' type='chat'><body>hi</body></message>"
+RESUMES = {
+    "<resume/>": (f"<resume xmlns='{SM}' previd='token' h='0'/>", "{}", f"<failed xmlns='{SM}'/>"),
+    "a login": (
+        f"<authenticate xmlns='{SASL2}' mechanism='PLAIN'><resume xmlns='{SM}' previd='token' h='0'/></authenticate>",
+        f"<success xmlns='{SASL2}'><authorization-identifier>{OWN}</authorization-identifier>{{}}</success>",
+        f"<success xmlns='{SASL2}'><authorization-identifier>juliet@example.org</authorization-identifier><failed xmlns='{SM}'/></success>",
+    ),
+}
+RESUMED = f"<resumed xmlns='{SM}' previd='token' h='0'/>"
+
+
+def server_tables(line: Line) -> Tables:
+    """Return the tables that the server has of a line."""
+    tables = Tables("s1")
+    assert line.writer.tables is not None and line.reader.tables is not None
+    tables.sent, tables.seen = line.writer.tables, line.reader.tables
+    return tables
+
+
+@pytest.fixture
+def lively(bound: Line) -> Line:
+    """A session that can be resumed and whose tables hold Romeo, both ways."""
+    bound.hear(bound.element(ENABLED))
+    bound.hear(bound.element(FROM_ROMEO))
+    bound.say(TO_ROMEO)
+    return bound
+
+
+def next_line(before: Line) -> Line:
+    line = Line(resumable=before.translator._resumable)
+    line.open()
+    return line
+
+
+@pytest.mark.parametrize("step", [1, 3, 1_000_000])
+@pytest.mark.parametrize("how", RESUMES)
+def test_tables_go_on_from_the_answer_on(lively: Line, how: str, step: int) -> None:
+    tables = server_tables(lively)
+    line = next_line(lively)
+    request, answer, _ = RESUMES[how]
+    line.say(request)
+    assert line.reader.claim == Claim(1, 0, tables.name)
+    tables.go_on(line.reader.claim)
+    before = line.translator.from_client(TO_ROMEO.encode()).to_server
+    assert line.reader.feed(b"".join(before))
+    assert line.reader.tables is not None and line.reader.tables.counts == (0, 0)
+    data = line.writer.claim(tables.answer()) + line.element(answer.format(RESUMED))
+    line.session.bind(OWN)
+    line.writer.tables, line.reader.tables = tables.sent, tables.seen
+    frame = line.element(FROM_ROMEO)
+    *_, message = line.hear(data + frame, step)
+    assert canonical(message) == canonical(stanza_of(FROM_ROMEO))
+    assert len(frame) < 20
+    [said], _, output = line.say(TO_ROMEO)
+    assert canonical(said) == canonical(stanza_of(TO_ROMEO)) and len(b"".join(output.to_server)) < 20
+
+
+@pytest.mark.parametrize("how", RESUMES)
+def test_without_an_answer_about_tables_both_begin_anew(lively: Line, how: str) -> None:
+    line = next_line(lively)
+    request, answer, _ = RESUMES[how]
+    line.say(request)
+    line.hear(line.element(answer.format(RESUMED)))
+    line.session.bind(OWN)
+    [message] = line.hear(line.element(FROM_ROMEO))
+    [said], _, _ = line.say(TO_ROMEO)
+    assert (message.from_, said.to) == (ROMEO, ROMEO)
+    assert line.reader.tables is not None and line.reader.tables.counts == (1, 0)
+    again = next_line(line)
+    again.say(request)
+    assert again.reader.claim == Claim(1, 0, Tables("s1").name)
+
+
+@pytest.mark.parametrize("how", RESUMES)
+def test_when_the_session_is_gone_the_streams_own_tables_are_used(lively: Line, how: str) -> None:
+    line = next_line(lively)
+    request, _, failed = RESUMES[how]
+    line.say(request)
+    line.hear(line.element(failed))
+    line.hear(line.element(BOUND))
+    line.session.bind(OWN)
+    line.say(TO_ROMEO)
+    assert line.reader.tables is not None and line.reader.tables.counts == (1, 0)
+
+
+def test_an_attempt_that_came_to_nothing_leaves_the_tables_for_the_next(lively: Line) -> None:
+    request = RESUMES["<resume/>"][0]
+    lost = next_line(lively)
+    lost.say(request)
+    lost.translator.close()
+    line = next_line(lost)
+    line.say(request)
+    assert line.reader.claim == Claim(1, 0, Tables("s1").name)
+
+
+def test_who_had_the_tables_before_does_not_touch_them_any_more(lively: Line) -> None:
+    next_line(lively).say(RESUMES["<resume/>"][0])
+    counts = server_tables(lively).seen.counts
+    lively.say("<message to='mercutio@example.net/square'/>")
+    assert server_tables(lively).seen.counts == counts
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_server_that_goes_on_with_more_than_there_is_ends_the_stream(lively: Line, asks: bool) -> None:
+    line = next_line(lively)
+    if asks:
+        line.say(RESUMES["<resume/>"][0])
+    claim = line.writer.claim(Claim(9, 0) if asks else Claim(0, 0))
+    [error, closed] = line.hear(claim + line.element(RESUMED))
+    assert isinstance(error, Element) and error.elements()[0].name == "undefined-condition"
+    assert closed == StreamClosed()
+
+
+def test_a_closed_connections_tables_sleep(lively: Line) -> None:
+    lively.translator.close()
+    tables = lively.translator._tables
+    assert tables is not None and tables.sent._awake is None and tables.seen._awake is None
 
 
 def test_the_oldest_session_is_forgotten_when_there_are_too_many() -> None:

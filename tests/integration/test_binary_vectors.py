@@ -10,7 +10,8 @@ from codec import binary_values as values
 from codec.binary_dictionary import load_all
 from codec.binary_head import Session
 from codec.binary_reader import BinaryReader
-from codec.binary_tables import SeenTables
+from codec.binary_tables import SeenTables, Tables
+from codec.binary_writer import BinaryWriter
 from codec.element import parse_element
 from codec.events import StreamBroken, StreamClosed, StreamOpened
 from codec.jid import JID
@@ -44,13 +45,33 @@ def test_streams_are_read_as_published(name):
     if name == "tables":
         stream.tables = SeenTables()
     for row in VECTORS[name]:
-        events = stream.feed(bytes.fromhex(row["hex"]))
-        if "xml" in row:
-            assert canonical(events[0]) == canonical(stanza_of(row["xml"]))
-        elif "element" in row:
-            assert events == [parse_element(row["element"].encode())]
-        else:
-            assert all(isinstance(event, StreamOpened | StreamClosed) for event in events)
+        check(row, stream)
+
+
+def check(row, stream):
+    """Read a frame and compare what it means."""
+    events = stream.feed(bytes.fromhex(row["hex"]))
+    if "xml" in row:
+        assert canonical(events[0]) == canonical(stanza_of(row["xml"]))
+    elif "element" in row:
+        assert events == [parse_element(row["element"].encode())]
+    else:
+        assert all(isinstance(event, StreamOpened | StreamClosed) for event in events)
+
+
+def test_a_resumed_session_goes_on_with_its_tables_as_published():
+    tables = Tables("s1")
+    stream = reader()
+    stream.tables = tables.seen
+    for row in VECTORS["resumed"]["before"]:
+        check(row, stream)
+    assert BinaryWriter(DICTIONARY, Session()).claim(tables.request()).hex() == VECTORS["resumed"]["client_sends"]
+    stream = reader()
+    for row in VECTORS["resumed"]["after"]:
+        check(row, stream)
+        if "resumed" in row.get("element", ""):
+            assert stream.claim == (0, 0, b"")
+            stream.tables = tables.seen
 
 
 @pytest.mark.parametrize("row", VECTORS["bad"], ids=[row["why"] for row in VECTORS["bad"]])

@@ -7,7 +7,8 @@ from codec import binary_frames as frames
 from codec import binary_values as values
 from codec.binary_cbor import blob, integer, text
 from codec.binary_dictionary import load
-from codec.binary_tables import SentTables
+from codec.binary_tables import Claim, SentTables, Tables
+from codec.binary_writer import BinaryWriter
 from codec.element import Element
 from tests.codec.binary_samples import OWN, SAMPLES, Pair, stanza_of
 
@@ -71,6 +72,7 @@ def main() -> None:
         ],
         "stateless": _stream(has_tables=False),
         "tables": _stream(has_tables=True),
+        "resumed": _resumed(),
         "bad": _bad(),
     }
     FILE.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -96,6 +98,38 @@ def _stream(has_tables: bool) -> list[dict[str, str]]:
     return out
 
 
+def _resumed() -> dict[str, object]:
+    """Return two connections of one session as its client reads them: what came last on the first one was lost on the way."""
+    pair = Pair()
+    tables = Tables("s1")
+    pair.writer.tables = tables.sent
+    before = [{"means": "HELLO with the id s1", "hex": _hello(pair.writer, "s1")}]
+    before += [_row(pair.writer, xml) for xml in MORE]
+    counts = tables.sent.jids.count, tables.sent.values.count
+    for xml in (SAMPLES[5], SAMPLES[3]):
+        pair.writer.stanza(stanza_of(xml))
+    tables.go_on(Claim(*counts, tables.name))
+    again = Pair().writer
+    after = [{"means": "HELLO with the id s2", "hex": _hello(again, "s2")}]
+    after.append({"means": "TABLES: nothing was read of the client's", "hex": again.claim(Claim(0, 0)).hex()})
+    resumed = Element("urn:xmpp:sm:3 resumed", {"previd": "token", "h": "0"})
+    after.append(
+        {"element": "<resumed xmlns='urn:xmpp:sm:3' previd='token' h='0'/>", "hex": again.element(resumed).hex()}
+    )
+    again.tables = tables.sent
+    after += [_row(again, xml) for xml in (SAMPLES[5], SAMPLES[3], *MORE)]
+    claim = again.claim(Claim(*counts, tables.name))
+    return {"before": before, "client_sends": claim.hex(), "after": after}
+
+
+def _hello(writer: BinaryWriter, id_: str) -> str:
+    return writer.header(from_="example.org", id_=id_).hex()
+
+
+def _row(writer: BinaryWriter, xml: str) -> dict[str, str]:
+    return {"xml": xml, "hex": writer.stanza(stanza_of(xml)).hex()}
+
+
 def _bad() -> list[dict[str, str]]:
     """Return frames that must break a stream of this session that has no tables, and the condition."""
     message = integer(-1)
@@ -111,6 +145,8 @@ def _bad() -> list[dict[str, str]]:
         "more texts than the tree asks for": frames.frame(1, message + text("x")),
         "a text with U+0000": frames.frame(1, message + b"\x20" + blob(integer(-1)) + text("\0")),
         "a name that is markup": frames.frame(1, message + b"\x20" + blob(b"\x82\x81" + text("a><b") + b"\x80")),
+        "a claim to tables without its end": frames.frame(frames.TABLES, b"\x01"),
+        "a claim to tables with a name that is none": frames.frame(frames.TABLES, b"\x01\x02\x03"),
         "a slot where there are no tables": frames.frame(1, integer(-1 - (4 << 5)) + integer(3)),
         "a reference to an id that is not there": frames.frame(1, message + b"\x20" + blob(integer(-2))),
         "a block that holds more than its class": frames.frame(1, frames.varint(1) + message + block, 1),

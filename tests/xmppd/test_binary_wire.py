@@ -1,13 +1,14 @@
 """A client's stream in the binary form: how it comes to speak it, and that nothing else changes."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from codec.binary_dictionary import load_all
 from codec.binary_head import Session
 from codec.binary_reader import BINARY_NS, BinaryReader
+from codec.binary_tables import Claim, SeenTables, Tables
 from codec.binary_writer import BinaryWriter
 from codec.element import Element, parse_element
 from codec.events import StreamBroken, StreamClosed, StreamOpened
@@ -182,3 +183,107 @@ async def test_a_stream_cannot_be_upgraded_twice_or_after_login(world: World) ->
     client = await world.client("romeo@example.org/orchard")
     await client.send(f"<upgrade xmlns='{BINARY_NS}' dict='{NEWEST.id.hex()}'/>")
     assert client.connection.is_closing
+
+
+async def enabled(world: World, keeps: bool = True) -> BinaryClient:
+    """Return a bound client with tables whose session can be resumed."""
+    await world.account("romeo@example.org")
+    client = await upgraded(world)
+    client.writer.takes_tables = True
+    if not keeps:
+        flags = client.writer.header(from_=None, id_="", to="example.org")[3:4]
+        assert flags == b"\x03"
+        header = client.writer.header
+        client.writer = cast(Any, WithoutKeeping(client.writer, header))
+    await client.log_in(JID.parse("romeo@example.org"))
+    client.reader.tables = SeenTables()
+    await client.say(client.writer.element(Element("urn:xmpp:sm:3 enable", {"resume": "true"})))
+    return client
+
+
+class WithoutKeeping:
+    """A writer whose HELLO says that it takes tables and does not keep them."""
+
+    def __init__(self, writer: BinaryWriter, header: Any) -> None:
+        self._writer = writer
+        self._header = header
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
+
+    def header(self, **values: Any) -> bytes:
+        hello: bytes = self._header(**values)
+        return hello[:3] + b"\x01" + hello[4:]
+
+
+async def lose(client: BinaryClient) -> None:
+    client.connection.is_closing = True
+    client.connection.stream = None
+    client.stream.lost()
+
+
+async def test_a_session_that_waits_keeps_its_tables_asleep(world: World) -> None:
+    client = await enabled(world)
+    resource, tables = client.stream.resource, client.stream.tables
+    assert resource is not None and tables is not None and resource.tables is None
+    await lose(client)
+    assert resource.tables is tables and tables.sent._awake is None
+    assert client.stream.writer.tables is None and client.stream.reader.tables is None
+
+
+async def test_tables_that_the_client_does_not_keep_are_not_kept_for_it(world: World) -> None:
+    client = await enabled(world, keeps=False)
+    resource = client.stream.resource
+    assert resource is not None and client.stream.tables is not None
+    await lose(client)
+    assert resource.stream is None and not resource.is_ended and resource.tables is None
+
+
+async def test_a_session_that_was_closed_leaves_no_tables(world: World) -> None:
+    client = await enabled(world)
+    resource = client.stream.resource
+    assert resource is not None
+    await client.say(client.writer.close())
+    assert resource.is_ended and resource.tables is None
+
+
+async def test_a_second_header_does_not_begin_other_tables(world: World) -> None:
+    await world.account("romeo@example.org")
+    client = await upgraded(world)
+    client.writer.takes_tables = True
+    await client.hello()
+    tables = client.stream.tables
+    client.stream._logged_in(JID.parse("romeo@example.org"))
+    client.reader.restart()
+    await client.hello()
+    assert tables is not None and client.stream.tables is tables and client.stream.writer.tables is tables.sent
+
+
+def wire_with_tables() -> tuple[BinaryWire, BinaryReader, BinaryWriter, Tables]:
+    """Return a stream's two halves and the tables that its session had."""
+    session = Session("example.org")
+    reader = BinaryReader(ReaderLimits(), session, DICTIONARIES)
+    kept = Tables("before")
+    kept.sent.jids.insert("romeo@example.org")
+    kept.seen.values.put(0, b"value")
+    return BinaryWire(DICTIONARIES, offers_tables=True), reader, BinaryWriter(NEWEST, session), kept
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [None, Claim(1, 0), Claim(1, 0, Tables("other").name), Claim(2, 0, Tables("before").name)],
+    ids=["none", "no name", "another name", "more than was sent"],
+)
+def test_a_claim_that_does_not_fit_leaves_a_stream_with_its_own_tables(claim: Claim | None) -> None:
+    wire, reader, writer, kept = wire_with_tables()
+    reader.claim = claim
+    assert wire.go_on(reader, writer, kept) is None
+    assert writer.tables is None and reader.tables is None and reader.claim is None
+
+
+def test_a_claim_that_fits_is_answered_with_what_was_read() -> None:
+    wire, reader, writer, kept = wire_with_tables()
+    reader.claim = Claim(0, 0, kept.name)
+    assert wire.go_on(reader, writer, kept) == writer.claim(Claim(0, 1))
+    assert writer.tables is kept.sent and reader.tables is kept.seen
+    assert kept.sent.jids.find("romeo@example.org") is None
