@@ -29,7 +29,8 @@ class NameServer:
         next_question: released by every question.
         held: names whose questions wait until `release` is called.
         silent, broken: names that are not answered, or with SERVFAIL.
-        forged: a datagram with another id, and another answer, is sent before every answer by UDP.
+        silent_by: transports by which nothing is answered.
+        forged: an answer with another id, that says no, is sent before every one by UDP, instead of it by TCP.
     """
 
     def __init__(self) -> None:
@@ -39,6 +40,7 @@ class NameServer:
         self.held: set[str] = set()
         self.silent: set[str] = set()
         self.broken: set[str] = set()
+        self.silent_by: set[str] = set()
         self.forged = False
         self.next_question, self._released = asyncio.Semaphore(0), asyncio.Event()
         self.address = Address("127.0.0.1", 0)
@@ -73,7 +75,7 @@ class NameServer:
         self.next_question.release()
         if name in self.held:
             await self._released.wait()
-        if name in self.silent:
+        if name in self.silent or transport in self.silent_by:
             return None
         response = dns.message.make_response(query, our_payload=1232)
         response.flags |= dns.flags.RA
@@ -117,7 +119,10 @@ class NameServer:
         try:
             while True:
                 (length,) = struct.unpack("!H", await reader.readexactly(2))
-                if (answer := await self.answer(await reader.readexactly(length), "tcp")) is not None:
+                question = await reader.readexactly(length)
+                answer = await self.answer(question, "tcp")
+                if answer is not None:
+                    answer = forged(question) if self.forged else answer
                     writer.write(struct.pack("!H", len(answer)) + answer)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -128,6 +133,14 @@ class NameServer:
         """Give up what is under way."""
         for task in list(self._tasks):
             task.cancel()
+
+
+def forged(question: bytes) -> bytes:
+    """Return a "no" with another id than the question's."""
+    response = dns.message.make_response(dns.message.from_wire(question))
+    response.id ^= 1
+    response.set_rcode(dns.rcode.NXDOMAIN)
+    return response.to_wire()
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -143,10 +156,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     async def _answer(self, data: bytes, addr: tuple[str, int]) -> None:
         answer = await self.server.answer(data, "udp")
         if self.server.forged:
-            forged = dns.message.make_response(dns.message.from_wire(data))
-            forged.id ^= 1
-            forged.set_rcode(dns.rcode.NXDOMAIN)
-            self.transport.sendto(forged.to_wire(), addr)
+            self.transport.sendto(forged(data), addr)
         if answer is not None:
             self.transport.sendto(answer, addr)
 

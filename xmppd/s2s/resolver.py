@@ -25,25 +25,23 @@ import dns.resolver
 from xmppd.addresses import Address
 from xmppd.certificates import dns_name
 from xmppd.s2s.srv import ServiceRecord, in_order
+from xmppd.s2s.stub_resolver import stub_resolver
 
 PORT = 5269
 SERVER_SERVICE, SERVER_DIRECT_SERVICE = "_xmpp-server._tcp", "_xmpps-server._tcp"
 
 MAX_SERVICE_RECORDS = 20
-"""Of each service, those of the lowest priority. Large services have about 10; a message over TCP can bring 1,500."""
+"""Of each service, those of the lowest priority. Large services have about 10; a message can bring 200."""
 MAX_ADDRESSES = 8
 """Of each family of one host. The largest services have about 8 and mean each of them to do."""
 MAX_QUESTIONS = 256
 """Under way at once; each has a socket. At the 6 s that one takes at most, dead name servers let 42 questions a second pass."""
-TRY_S, QUESTION_S, WAIT_S = 2.0, 6.0, 15.0
+TRY_S, QUESTION_S, WAIT_S = 2.0, 6.0, 30.0
 """One datagram; a question with all its tries; the same with the wait for its turn."""
 MIN_TTL_S, MAX_TTL_S, MAX_NEGATIVE_TTL_S = 5.0, 3_600.0, 900.0
 """A zone with a TTL of 0 is not asked for every stanza; who mends a record is found within the hour, a new name within 15 minutes."""
 MAX_CACHED = 10_000
 """Answers kept: 2,000 domains with two SRV questions and the addresses of a host of their own, about 8 MB in all."""
-PAYLOAD_BYTES = 1_232
-"""What an answer by UDP may have: one datagram that no network divides (the value of the DNS flag day of 2020)."""
-
 # Letters, digits, hyphens, and the underscore, which is in use (RFC 1123 §2.1; lengths by RFC 1035 §2.3.4).
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*\Z")
 
@@ -275,21 +273,17 @@ class Resolver:
     def _stub_resolver(self) -> dns.asyncresolver.Resolver:
         """Return what speaks DNS. Made when first needed: without a resolv.conf, that is when it shows."""
         if self._stub is None:
-            self._stub = dns.asyncresolver.Resolver(configure=self._server is None)
-            if self._server is not None:
-                self._stub.nameservers = [self._server.host]
-                self._stub.port = self._server.port
-            self._stub.cache = None
-            self._stub.timeout = min(TRY_S, self._question_s)
-            self._stub.use_edns(0, payload=PAYLOAD_BYTES)
+            self._stub = stub_resolver(self._server, min(TRY_S, self._question_s))
         return self._stub
 
     def _reason(self, error: Exception) -> str:
         who = "the system's resolver" if self._server is None else f"{self._server}"
         if isinstance(error, dns.resolver.NoResolverConfiguration):
             return "/etc/resolv.conf names no DNS server"
-        if isinstance(error, TimeoutError | dns.exception.Timeout):
+        if isinstance(error, dns.exception.Timeout):
             return f"no answer from {who}"
+        if isinstance(error, TimeoutError):
+            return f"its turn did not come, too many questions wait for {who}"
         if isinstance(error, dns.resolver.NoNameservers):
             return f"{who} could not find out"
         return f"{who}: {type(error).__name__}"
