@@ -20,6 +20,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "rfc_6121_subscription",
     "xep_0012_last_activity",
     "xep_0030_disco",
+    "xep_0045_muc",
     "xep_0049_private",
     "xep_0050_commands",
     "xep_0054_vcard",
@@ -36,12 +37,15 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0199_ping",
     "xep_0202_time",
     "xep_0280_carbons",
+    "xep_0292_vcard4",
     "xep_0313_mam",
     "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
     "xep_0386_bind2",
     "xep_0388_sasl2",
+    "xep_0398_avatar",
+    "xep_0402_bookmarks",
     "xep_0441_mam_prefs",
     "xep_0484_fast",
 )
@@ -326,6 +330,32 @@ class PubSubConfig(Section):
     )
 
 
+class RoomsConfig(Section):
+    """[rooms]: chat rooms (XEP-0045)."""
+
+    enabled: bool = Field(True, description="Serve rooms.")
+    prefix: str = Field(
+        "conference",
+        pattern="[a-z0-9-]+",
+        description="Rooms of example.org are at conference.example.org; another word there.",
+    )
+    create: Literal["everyone", "local", "admins"] = Field(
+        "local", description="Who may make rooms: everyone, accounts of this server (local), or admins."
+    )
+    max_rooms_per_account: Count = Field(200, description="Rooms that one account may make. 0: no limit.")
+    max_occupants: Positive = Field(
+        2_000, description="Occupants of one room; each message goes to all of them, each entry too."
+    )
+    history: int = Field(20, ge=0, le=200, description="Messages that a newcomer gets, unless the room's owner changes it.")
+    archive: bool = Field(
+        True, description="Keep the messages of new rooms (XEP-0313), unless the room's owner changes it."
+    )
+    messages_per_s: float = Field(
+        20, gt=0, le=10_000, description="Messages of one occupant, lasting; faster ones get a policy-violation."
+    )
+    messages_burst: float = Field(200, ge=1, le=100_000, description="Messages of one occupant at once.")
+
+
 class HTTPConfig(Section):
     """[http]"""
 
@@ -383,6 +413,7 @@ class Config(Section):
     registration: RegistrationConfig
     storage: StorageConfig
     archive: ArchiveConfig
+    rooms: RoomsConfig
     pubsub: PubSubConfig
     http: HTTPConfig
     log: LogConfig

@@ -11,9 +11,10 @@ from weakref import WeakValueDictionary
 from codec.element import Element
 from codec.jid import JID
 from codec.payload import Payload
+from codec.payloads.data_form import Form
 from codec.payloads.disco import NS_INFO, Identity
 from codec.payloads.disco import Item as DiscoItem
-from codec.payloads.pubsub import NS, Owner, PubSub
+from codec.payloads.pubsub import NS, NS_NODE_CONFIG, Owner, PubSub
 from codec.stanza import IQ
 from storage.interface import MapStore, StorageError
 from xmppd.errors import StanzaError
@@ -31,7 +32,7 @@ from xmppd.module import Module, Target, account_part, iq_get, iq_set, on
 from xmppd.modules.rfc_6121_roster import Roster, RosterModule
 from xmppd.pubsub import requests
 from xmppd.pubsub.access import Asker, may_read
-from xmppd.pubsub.config import meta_data_form
+from xmppd.pubsub.config import WHITELIST, meta_data_form
 from xmppd.pubsub.service import Change, Place, Quotas, Service
 from xmppd.pubsub.store import Nodes, NodeStore
 from xmppd.resource import Account
@@ -119,6 +120,10 @@ class PubSubModule(
         """Return an account with its nodes."""
         return Place(account.jid, await account.load_part(Nodes))
 
+    async def own(self, account: Account) -> tuple[Place, Asker]:
+        """Return an account with its nodes, and the account itself as who asks."""
+        return await self.place(account), Asker(account.jid, is_owner=True)
+
     async def asker(self, account: Account, jid: JID) -> Asker:
         """Return somebody as an account sees them."""
         if jid.bare == account.jid:
@@ -138,17 +143,29 @@ class PubSubModule(
         Raises:
             StanzaError: it is refused.
         """
-        place = await self.place(account)
-        owner = Asker(account.jid, is_owner=True)
+        place, owner = await self.own(account)
         await self.finish(account, self.service.publish(place, owner, node, id_, payload, wanted or {}))
+
+    async def publish_privately(self, account: Account, node: str, payload: Element, id_: str) -> None:
+        """Publish an item as the account itself, at a node that nobody else may read: it is made so where it is not.
+
+        Raises:
+            StanzaError: it is refused.
+        """
+        place, owner = await self.own(account)
+        found = place.nodes.get(node)
+        if found is not None and found.config.access_model != WHITELIST:
+            form = Form.submit(NS_NODE_CONFIG, {"pubsub#access_model": WHITELIST})
+            change = self.service.configure(place, owner, node, form)
+            await self.finish(account, *(() if change is None else (change,)))
+        await self.publish(account, node, payload, id_, {"access_model": WHITELIST})
 
     async def retract(self, account: Account, node: str, ids: list[str]) -> None:
         """Take items of the account itself back, and tell so; those that are not there do not count."""
-        place = await self.place(account)
+        place, owner = await self.own(account)
         found = place.nodes.get(node)
         known = [] if found is None else [id_ for id_ in ids if id_ in found.items]
         if known:
-            owner = Asker(account.jid, is_owner=True)
             await self.finish(account, self.service.retract(place, owner, node, known, is_told=True))
 
     async def items(self, account: Account, node: str) -> dict[str, Element]:
@@ -168,6 +185,20 @@ class PubSubModule(
         id_ = None if found is None else found.last_id
         payload = None if id_ is None else await self.service.store.payload(account.jid, node, id_)
         return None if id_ is None or payload is None else (id_, payload)
+
+    async def last_for(self, account: Account, node: str, jid: JID) -> tuple[str, Element] | None:
+        """As `last`, None also when somebody may not read the node."""
+        return await self.last(account, node) if await self._may_read(account, node, jid) else None
+
+    async def item_for(self, account: Account, node: str, id_: str, jid: JID) -> Element | None:
+        """Return the payload of an item; None when there is none, or somebody may not read the node."""
+        if not await self._may_read(account, node, jid):
+            return None
+        return await self.service.store.payload(account.jid, node, id_)
+
+    async def _may_read(self, account: Account, node: str, jid: JID) -> bool:
+        found = (await self.place(account)).nodes.get(node)
+        return found is not None and may_read(found, await self.asker(account, jid))
 
     async def finish(self, account: Account, *changes: Change) -> None:
         """Wait until changes are written, then tell of them.
