@@ -118,8 +118,7 @@ class PeerStream(Stream):
 
     __slots__ = (
         "_asked_at",
-        "_handled_before",
-        "_sent_before",
+        "_pinged_at",
         "_used_at",
         "acks",
         "heard",
@@ -139,7 +138,6 @@ class PeerStream(Stream):
         self.heard: set[Pair] = set()
         self.routes: list[RouteLike] = []
         self.is_managed = False
-        self._handled_before = self._sent_before = 0
         self.is_given_up = False
         self._used_at = connection.loop.seconds
         self._asked_at: int | None = None
@@ -254,16 +252,6 @@ class PeerStream(Stream):
 
     # XEP-0198
 
-    def manage(self) -> None:
-        """Count for the peer from here on, both ways: <enable/> and <enabled/> may come behind stanzas (XEP-0198 §3)."""
-        self.is_managed = True
-        self._handled_before, self._sent_before = self.acks.handled, self.acks.sent
-        self._asked_at = None
-
-    def _h(self) -> int:
-        """What may be acknowledged now; what came before the counting began may still be on its way to the disk."""
-        return max(0, self.acks.durable - self._handled_before) % MODULO
-
     def _managed(self, element: Element) -> None:
         if element.name == "r":
             self.acks.ask()
@@ -274,8 +262,7 @@ class PeerStream(Stream):
             raise StreamError("bad-format", "<a/> needs h, a number.")
         self._asked_at = None
         try:
-            # Whoever acknowledges has what was sent before the counting began too: a stream has one order.
-            covered = self.acks.acknowledge((int(h) + self._sent_before) % MODULO)
+            covered = self.acks.acknowledge(int(h))
         except ValueError as error:
             raise StreamError("undefined-condition", f"You acknowledged what was not sent: {error}.") from error
         self._acked(covered)
@@ -324,7 +311,7 @@ class PeerStream(Stream):
             self.end("internal-server-error", "The server could not keep what you sent; send it again.")
             return
         if self.is_managed and acks.answer_due() is not None:
-            self.write(self.writer.ack(self._h()))
+            self.write(self.writer.ack(self.acks.h))
         if len(acks.unacked) >= ACK_AFTER_STANZAS and self._asked_at is None:
             self._ask()
         if acks.unacked or self.pinged.unacked:
@@ -392,7 +379,7 @@ class PeerStream(Stream):
 
     def _last_ack(self) -> None:
         if self.is_managed and self.is_open and not self.acks.is_failed and not self.is_given_up:
-            self.write(self.writer.ack(self._h()))
+            self.write(self.writer.ack(self.acks.h))
 
     def close(self) -> None:
         """Close our side of the stream and the connection."""

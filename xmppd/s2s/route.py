@@ -149,7 +149,7 @@ class Route:
     def ask_ping(self, stream: PeerStream) -> None:
         """Have the peer answer a ping: then it has what was sent before (see `peer`)."""
         host = self._service.shared.hosts.get(self.ours)
-        sent = stream.acks.sent
+        sent = stream.pinged.sent
         if host is None:
             stream.confirm(sent)
             return
