@@ -206,8 +206,8 @@ class S2SConfig(Section):
 
     listen: Addresses = Field(("[::]:5269",), description="Addresses for other servers, with STARTTLS.")
     direct_tls: Addresses = Field((), description="Addresses for other servers where TLS starts at once (XEP-0368).")
-    resolver: Annotated[Address | None, BeforeValidator(_as_resolver)] = Field(
-        "127.0.0.1:53",  # type: ignore[arg-type]
+    resolver: Annotated[Address | None, BeforeValidator(_as_resolver)] = Field(  # type: ignore[assignment]
+        "127.0.0.1:53",
         description="The DNS server that is asked where other servers are: it alone, on this port, by UDP and TCP. "
         "Empty: those of /etc/resolv.conf.",
     )

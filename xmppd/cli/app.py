@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, init, s2s, serve, status, top, wire
+from xmppd.cli import account, bridge, check, dns, init, s2s, serve, status, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -54,6 +54,7 @@ def build() -> typer.Typer:
     application.command("serve")(serve.serve)
     checks = typer.Typer(rich_markup_mode=None)
     checks.callback(invoke_without_command=True)(check.check)
+    checks.command("dns")(dns.dns)
     checks.command("s2s")(s2s.s2s)
     application.add_typer(checks, name="check")
     application.command("status")(status.status)

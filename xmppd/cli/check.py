@@ -30,5 +30,5 @@ def look(config: Config) -> list[Finding]:
         *findings.certificates(config),
         *findings.storage(config),
         *findings.ports(config, status),
-        *dns.look(config.server.domains),
+        *dns.look(config),
     ]

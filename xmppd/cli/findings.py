@@ -143,6 +143,8 @@ def ports(config: Config, status: dict[str, Any] | None) -> Iterator[Finding]:
     wanted = {
         "c2s.listen": config.c2s.listen,
         "c2s.direct_tls": config.c2s.direct_tls,
+        "s2s.listen": config.s2s.listen if config.s2s.enabled else (),
+        "s2s.direct_tls": config.s2s.direct_tls if config.s2s.enabled else (),
         "http.listen": config.http.listen,
     }
     for name, addresses in wanted.items():

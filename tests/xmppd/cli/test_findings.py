@@ -148,6 +148,14 @@ def test_a_taken_port_is_a_fault_unless_the_server_has_it(tmp_path):
         assert found.detail == "in use by the running server"
 
 
+def test_ports_for_other_servers_count_when_they_are_talked_to(tmp_path):
+    s2s = {"listen": "127.0.0.1:0", "direct_tls": "127.0.0.1:0"}
+    elsewhere = {"c2s": {"listen": []}, "http": {"listen": []}}
+    found = findings.ports(config(tmp_path, s2s=s2s, **elsewhere), None)
+    assert [one.about for one in found] == ["s2s.listen 127.0.0.1:0", "s2s.direct_tls 127.0.0.1:0"]
+    assert list(findings.ports(config(tmp_path, s2s=s2s | {"enabled": False}, **elsewhere), None)) == []
+
+
 def test_a_free_port_is_sound():
     assert findings.why_taken(Address("127.0.0.1", 0)) is None
 
