@@ -6,7 +6,7 @@
 import asyncio
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
@@ -107,10 +107,12 @@ def look_closely(domain: str, config: Config) -> list[Finding]:
         is_ours = domain in config.server.domains
         offered = services(config)
         found = await records(domain, offered if is_ours else [_foreign(one) for one in offered], resolver)
-        if found[-1].state != "skipped":
-            found += await attempts(domain, resolver)
-            if is_ours and config.s2s.enabled and config.s2s.listen:
-                found += [await subdomain(f"{name}.{domain}", domain, offered[2], resolver) for name in SUBDOMAINS]
+        if found[-1].state == "skipped":
+            return [replace(found[-1], state="fault")]  # who asks for this alone wants to know
+        found += await attempts(domain, resolver)
+        to_us = next(one for one in offered if one.setting == "s2s.listen")
+        if is_ours and to_us.ports:
+            found += [await subdomain(f"{name}.{domain}", domain, to_us, resolver) for name in SUBDOMAINS]
         return found
 
     return asyncio.run(all_of_it())

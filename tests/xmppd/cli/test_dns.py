@@ -176,6 +176,18 @@ def test_no_resolver_is_said_to_be_not_checked_and_named(monkeypatch):
     assert 's2s.resolver = ""' in found.detail
 
 
+def test_no_resolver_is_a_fault_to_who_asks_for_dns_alone(monkeypatch):
+    monkeypatch.setattr(dns, "QUESTION_S", 0.2)
+    (found,) = dns.look_closely(OURS, config("127.0.0.1:9"))
+    assert (found.state, "no answer from 127.0.0.1:9" in found.detail) == ("fault", True)
+
+
+def test_a_port_that_the_kernel_gives_is_in_no_record(zone):
+    zone.add(OURS, "A", "8.8.8.8")
+    found = dns.look_closely(OURS, config(zone.address, s2s={"listen": "127.0.0.1:0"}))
+    assert not any("_xmpp-server" in one.detail or "conference" in one.about for one in found)
+
+
 @pytest.mark.parametrize(
     "domain", ["localhost", "box", "a.test", "a.localhost", "printer.local", "192.0.2.1", "[2001:db8::1]"]
 )
