@@ -135,6 +135,16 @@ def test_tables_that_slept_are_as_they_were(before, after):
     send(after, sent.jids, seen.jids)
 
 
+def test_after_sleep_too_only_what_may_be_lost_is_forgotten():
+    sent = SentTables()
+    for n in range(5):
+        sent.jids.insert(f"user{n}@example.org")
+    sent.sleep()
+    sent.rewind(3, 0)
+    assert [sent.jids.find(f"user{n}@example.org") for n in range(5)] == [0, 1, 2, None, None]
+    assert sent.jids.insert("new@example.org") == 3
+
+
 def test_asleep_full_tables_of_a_phone_take_less_than_half():
     tables = Tables("s1")
     for n in range(100):

@@ -182,11 +182,6 @@ class Phone:
         self.is_bound = False
         await self.world.settle()
 
-    def resource(self) -> Any:
-        """Return the server's resource."""
-        (resource,) = self.world.host().accounts.loaded["juliet@example.org"].resources.values()
-        return resource
-
 
 class Town:
     """The world, the phone, and whoever it chats with."""
@@ -323,7 +318,8 @@ async def test_what_came_in_before_the_cut_but_not_out_is_said_in_full() -> None
     await town.phone.arrive()
     town.tell(2)
     await resume(town)
-    town.tell(1), town.tell(2)
+    town.tell(1)
+    town.tell(2)
     await town.phone.arrive()
     await town.check()
     assert town.phone.carried == 1
@@ -355,6 +351,25 @@ async def test_a_lost_answer_does_not_lose_the_tables() -> None:
     await town.check()
 
 
+async def test_a_session_is_taken_over_from_a_connection_that_still_stands() -> None:
+    town = await Town.build()
+    town.tell(1)
+    await town.phone.arrive()
+    old = town.phone.stream
+    late = town.phone.translator._writer.stanza(Message.build(to=JID.parse("late@example.net/x"), type="chat"))
+    await town.phone.connect()
+    await town.phone.arrive()
+    assert town.phone.is_bound and town.phone.carried == 1
+    tables = town.phone.stream.tables
+    assert tables is not None
+    counts = tables.seen.counts
+    old.receive(late)
+    assert tables.seen.counts == counts
+    town.tell(1)
+    await town.phone.arrive()
+    await town.check()
+
+
 async def test_after_a_connection_without_tables_there_are_none_to_go_on_with() -> None:
     town = await Town.build()
     town.tell(1)
@@ -376,12 +391,14 @@ async def test_tables_of_another_connection_are_not_mixed_up_with_these() -> Non
     await town.phone.arrive()
     mine, town.phone.resumable = town.phone.resumable, Resumable()
     assert not has_claim(await resume(town))
-    town.tell(2), town.tell(3)
+    town.tell(2)
+    town.tell(3)
     await town.phone.arrive()
     town.phone.resumable = mine
     assert has_claim(await resume(town))
     assert town.phone.carried == 0
-    town.tell(1), town.tell(2)
+    town.tell(1)
+    town.tell(2)
     await town.phone.arrive()
     await town.check()
 

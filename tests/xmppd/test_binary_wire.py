@@ -231,6 +231,19 @@ async def test_a_session_that_waits_keeps_its_tables_asleep(world: World) -> Non
     assert client.stream.writer.tables is None and client.stream.reader.tables is None
 
 
+async def test_a_stream_that_ends_before_it_could_go_on_leaves_the_tables_as_they_were(world: World) -> None:
+    client = await enabled(world)
+    resource, tables = client.stream.resource, client.stream.tables
+    assert resource is not None
+    await lose(client)
+    other = await upgraded(world)
+    other.writer.takes_tables = True
+    await other.hello()
+    other.stream.resource, resource.stream = resource, other.stream
+    await lose(other)
+    assert other.stream.tables is None and resource.tables is tables
+
+
 async def test_tables_that_the_client_does_not_keep_are_not_kept_for_it(world: World) -> None:
     client = await enabled(world, keeps=False)
     resource = client.stream.resource
