@@ -29,7 +29,7 @@ from bench.accounts import PASSWORD, write_accounts
 from codec.binary_dictionary import Dictionary, load_all
 from codec.binary_explain import explain
 from codec.binary_features import SeenFeatures
-from codec.binary_frames import HAS_BODY, read_varint
+from codec.binary_frames import end_of
 from codec.binary_head import Session
 from codec.binary_reader import BINARY_NS, BinaryReader
 from codec.binary_tables import SeenTables, SentTables
@@ -108,12 +108,14 @@ class Connection:
         self._events: list[Event] = []
         self._waited = False
 
-    def speak_binary(self, dictionaries: Mapping[bytes, Dictionary], seen: SeenFeatures) -> None:
+    def speak_binary(
+        self, dictionaries: Mapping[bytes, Dictionary], seen: SeenFeatures, takes_tables: bool = True
+    ) -> None:
         """Speak it from the next byte on, both ways, with tables if the server takes them; `seen`: what features it had before."""
         self.session = Session(DOMAIN)
         self._reader = BinaryReader(LIMITS, self.session, dictionaries)
         self._reader.told = seen.tell(DOMAIN)
-        self._writer = BinaryWriter(next(iter(dictionaries.values())), self.session, takes_tables=True)
+        self._writer = BinaryWriter(next(iter(dictionaries.values())), self.session, takes_tables=takes_tables)
 
     def header(self) -> bytes:
         """Return what begins a stream."""
@@ -145,10 +147,12 @@ class Connection:
                 raise EOFError("the server has closed the connection")
             self.count.received += len(data)
             self.count.down.append(data)
+            if self._writer is None:
+                self._events = self._reader.feed(data)
+                continue
             for at in range(len(data)):  # what one frame says may change how the next one is read
                 events = self._reader.feed(data[at : at + 1])
-                if self._writer is not None:
-                    self._learn(events)
+                self._learn(events)
                 self._events += events
         return self._events.pop(0)
 
@@ -156,7 +160,7 @@ class Connection:
         """Take from a binary stream's events what its form depends on."""
         assert self.session is not None
         for event in events:
-            if isinstance(event, StreamOpened) and self._reader.peer_takes_tables:
+            if isinstance(event, StreamOpened) and self._reader.peer_takes_tables and self._writer.takes_tables:
                 self._reader.tables, self._writer.tables = SeenTables(), SentTables()
             elif isinstance(event, Element) and event.name == "success":
                 identifier = event.find(f"{SASL2} authorization-identifier")
@@ -179,6 +183,11 @@ class Connection:
         while not isinstance(event := await self.next(), Message):
             pass
         return event
+
+    async def until_presence(self) -> None:
+        """Wait for a presence, as one's own comes back when one becomes available."""
+        while not isinstance(await self.next(), Presence):
+            pass
 
     def binding(self) -> bytes:
         """Return the data of tls-server-end-point, b"" on a plain connection."""
@@ -268,8 +277,7 @@ class Scene:
             enabled = bound.find(f"{SM} enabled")
             assert enabled is not None
             kept.token, kept.previd, kept.jid = given.get("token") or "", enabled.get("id") or "", identifier.text
-            while not (isinstance(event := await wire.next(), Stanza) and event.kind == "presence"):
-                pass
+            await wire.until_presence()
             kept.h = 1  # its own presence
             return kept
 
@@ -317,15 +325,10 @@ class Scene:
 
 def frames_of(data: bytes) -> Iterator[bytes]:
     """Cut whole frames."""
-    at = 0
-    while at < len(data):
-        end = at + 1
-        if data[at] >> 4 in HAS_BODY or data[at] >> 4 == 3:
-            length = read_varint(data, at + 1)
-            assert length is not None
-            end = length[1] if data[at] >> 4 == 3 else length[0] + length[1]
-        yield data[at:end]
-        at = end
+    while data:
+        end = end_of(data)
+        yield data[:end]
+        data = data[end:] if end is not None else b""
 
 
 def told(count: Count, dictionary: Dictionary) -> Iterator[str]:

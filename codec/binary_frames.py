@@ -70,6 +70,21 @@ def read_varint(data: bytes | bytearray, at: int) -> tuple[int, int] | None:
     return None
 
 
+def end_of(data: bytes | bytearray) -> int | None:
+    """Return where a frame ends that begins with these bytes; None when they are too few to say.
+
+    Raises:
+        Malformed: its length is none.
+    """
+    kind = data[0] >> 4
+    if kind not in HAS_BODY and kind != ACK:
+        return 1
+    number = read_varint(data, 1)
+    if number is None:
+        return None
+    return number[1] if kind == ACK else number[1] + number[0]
+
+
 def frame(type_: int, body: bytes, flags: int = 0) -> bytes:
     """Return a frame with a body."""
     size = len(body)

@@ -138,6 +138,16 @@ class Translator:
         self._head = b""
         self._rest = 0
 
+    @property
+    def reader(self) -> BinaryReader:
+        """What reads the server's frames."""
+        return self._binary
+
+    @property
+    def writer(self) -> BinaryWriter:
+        """What writes ours."""
+        return self._writer
+
     def close(self) -> None:
         """Read no more, and give back what reading needs."""
         self._xml.close()
@@ -237,7 +247,7 @@ class Translator:
         """Return the bytes that belong to the frame that is being read, and the rest."""
         if not self._rest:
             try:
-                end = _end_of_frame(self._head + data[: 1 + frames.MAX_VARINT_BYTES])
+                end = frames.end_of(self._head + data[: 1 + frames.MAX_VARINT_BYTES])
             except Malformed:
                 return data, b""  # the reader says so too
             if end is None:
@@ -356,21 +366,6 @@ class Translator:
                 output.to_server.append(self._hello())
                 return
         self._break(StreamBroken("undefined-condition", "The server has no dictionary of ours."), output)
-
-
-def _end_of_frame(data: bytes) -> int | None:
-    """Return where a frame ends that begins with these bytes; None when they are too few to say.
-
-    Raises:
-        Malformed: its length is none.
-    """
-    kind = data[0] >> 4
-    if kind not in frames.HAS_BODY and kind != frames.ACK:
-        return 1
-    number = frames.read_varint(data, 1)
-    if number is None:
-        return None
-    return number[1] if kind == frames.ACK else number[1] + number[0]
 
 
 def _kept(feature: Element) -> tuple[Element, ...]:

@@ -17,6 +17,7 @@ from codec.xml_reader import USUAL_HEADERS
 from codec.xml_writer import XmlWriter
 from xmppd.addresses import Address
 from xmppd.bridge_dial import BridgeError
+from xmppd.wire_live import Crossed, Watched
 
 READ_BYTES = 65_536
 CLOSE_S = 5.0
@@ -37,11 +38,13 @@ class Bridge:
     Args:
         dialer: connects to the server, once for each client.
         say: takes one line for a person.
+        watch: takes each frame that crosses, told byte by byte.
     """
 
-    def __init__(self, dialer: Dial, say: Say) -> None:
+    def __init__(self, dialer: Dial, say: Say, watch: Callable[[Crossed], None] | None = None) -> None:
         self._dialer = dialer
         self._say = say
+        self._watch = watch
         self._dictionaries = load_all()
         self._resumable = Resumable()
         self._pool = ParserPool(USUAL_HEADERS["jabber:client"])
@@ -91,7 +94,8 @@ class Bridge:
             parts = (xml.header(from_=None, id_=""), xml.error("remote-connection-failed", str(error)), xml.close())
             writer.write(b"".join(parts))
             return
-        translator = Translator(self._dictionaries, self._resumable, self._pool)
+        plain = Translator(self._dictionaries, self._resumable, self._pool)
+        translator = plain if self._watch is None else Watched(plain, self._dictionaries, self._watch)
 
         async def pump(source: asyncio.StreamReader, translate: Callable[[bytes], Output]) -> None:
             with contextlib.suppress(OSError):

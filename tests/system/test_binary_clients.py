@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import json
 import random
 import signal
 import string
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from xml.etree.ElementTree import canonicalize, tostring
 
 import pytest
@@ -27,11 +29,15 @@ ROUND_TRIP = 300
 
 
 @contextlib.asynccontextmanager
-async def bridge_to(port: int, tls: TLSFiles) -> AsyncIterator[int]:
-    """Run `xmppd bridge`, a process of its own, and give the port that it listens on."""
+async def bridge_to(
+    port: int, tls: TLSFiles, command: tuple[str, ...] = ("bridge",), out: Path = Path("/dev/null")
+) -> AsyncIterator[int]:
+    """Run a command that bridges, a process of its own, and give the port that it listens on; `out` takes what it prints."""
+    stdout = out.open("wb")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "xmppd", "bridge", "--listen", "127.0.0.1:0"),
+        *(sys.executable, "-m", "xmppd", *command, "--listen", "127.0.0.1:0"),
         *("--server", f"localhost:{port}", "--ca", str(tls.ca)),
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": str(ROOT)},
     )
@@ -41,6 +47,7 @@ async def bridge_to(port: int, tls: TLSFiles) -> AsyncIterator[int]:
     yield int(line.split(",")[0].rpartition(":")[2])
     process.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(process.wait(), 20) == 0
+    stdout.close()
 
 
 @pytest.fixture
@@ -168,6 +175,26 @@ async def test_the_bridge_goes_by_starttls_where_that_is_all_there_is(
         person = await Person(next(spare), PASSWORD, ca=None, plugins=PLUGINS).login(port)
         await person.settle()
         await person.leave()
+
+
+async def test_live_traffic_is_explained_frame_by_frame(
+    server: Target, tls: TLSFiles, spare: Iterator[str], tmp_path: Path
+) -> None:
+    for words in ((), ("--json",)):
+        out = tmp_path / f"told{len(words)}"
+        async with bridge_to(server.direct_tls_port, tls, ("wire", "explain", "--live", *words), out) as port:
+            person = await Person(next(spare), PASSWORD, ca=None, plugins=PLUGINS).login(port)
+            person.send_message(person.boundjid.bare, "to myself", mtype="chat")
+            await person.wait_message("to myself")
+            await person.leave()
+    lines = (tmp_path / "told0").read_text().splitlines()
+    assert any(line.startswith("client to server: HELLO ") for line in lines)
+    assert any("to myself" in line for line in lines)
+    assert [line.partition(":")[0] for line in lines[-2:]] == ["client to server", "server to client"]
+    frames = [json.loads(line) for line in (tmp_path / "told1").read_text().splitlines()]
+    binary = sum(frame["frame"]["size_bytes"] for frame in frames)
+    assert 0 < binary < sum(frame["xml_bytes"] for frame in frames) / 3
+    assert not [frame for frame in frames if frame["frame"]["kind"].startswith("?")]
 
 
 async def test_a_cut_stream_through_the_bridge_is_resumed_and_no_other_pair_ends(

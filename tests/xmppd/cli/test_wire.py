@@ -52,3 +52,10 @@ def test_what_cannot_be_read_is_one_line(empty, run):
     assert (
         f"no dictionary x; there are {', '.join(shipped())}" in run("wire", "explain", "bad", "--dictionary", "x").err
     )
+
+
+def test_live_needs_a_server_and_takes_no_file(run):
+    for arguments in (("--live",), ("file", "--live", "--server", "localhost:1")):
+        done = run("wire", "explain", *arguments)
+        assert (done.code, "--live reads no FILE, and needs --server" in done.err) == (1, True)
+    assert "name a FILE" in run("wire", "explain").err
