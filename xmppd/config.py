@@ -137,7 +137,7 @@ class TLSConfig(Section):
     certificate: OptionalPath = Field(None, description="PEM file for all domains: the certificate and its chain.")
     key: OptionalPath = Field(None, description="PEM file: its private key; it may be in the certificate's file.")
     ca_file: OptionalPath = Field(
-        None, description="PEM file of authorities to trust instead of the system's; so far only `xmppd check` asks."
+        None, description="PEM file of the authorities whose word on other servers is taken, instead of the system's."
     )
     domains: dict[Domain, CertificateConfig] = Field(
         default_factory=dict, description='Other files for one domain: tls.domains."example.org".certificate and .key.'
