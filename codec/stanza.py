@@ -199,6 +199,22 @@ class Stanza:
             setattr(other, name, value)
         return other
 
+    def addressed(self) -> Callable[[JID], "Stanza"]:
+        """Return a function that makes this stanza for one recipient after another; what does not depend on `to` is written once."""
+        plain = self if self.to is None else self.replace(to=None)
+        whole = plain.to_xml()
+        from_ = "" if self.from_ is None else f" from='{escape_value(self.from_)}'"
+        cut_at = len(f"<{self.kind}{from_}".encode())
+        before, after = whole[:cut_at] + b" to='", b"'" + whole[cut_at:]
+
+        def make(to: JID) -> Stanza:
+            other = plain._copy()
+            other.to = to
+            other._xml = b"%b%b%b" % (before, escape_value(to).encode(), after)
+            return other
+
+        return make
+
     def adding(self, *payloads: Element | Payload) -> Self:
         """Return a stanza with these children after its own."""
         other = self._copy()

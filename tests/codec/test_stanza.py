@@ -253,3 +253,12 @@ def test_the_size_stays_what_it_was_when_a_form_is_translated():
     stanza.forms = {b"id": Form()}
     assert stanza.size_bytes == size
     assert stanza.adding(Element("urn:x y")).size_bytes > size
+
+
+def test_addressed_stanzas_share_their_payload_and_read_as_replaced_ones(message):
+    make = message.addressed()
+    for to in (JULIET, JID.parse("romeo@example.org/<o'x>")):
+        made, plain = make(to), message.replace(to=to)
+        assert parse_element(made.to_xml()) == parse_element(plain.to_xml())
+        assert made.inner is message.inner and (made.to, made.from_, made.id) == (to, message.from_, message.id)
+    assert parse_element(message.replace(from_=None).addressed()(ROMEO).to_xml()).get("to") == ROMEO

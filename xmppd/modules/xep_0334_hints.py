@@ -35,8 +35,11 @@ def may_wait(message: Message) -> bool:
 
     It is part of a conversation, <no-store/> does not forbid it, and there is something lasting in it.
     """
-    if message.type in NOT_CONVERSATION:
-        return False
+    return message.type not in NOT_CONVERSATION and is_lasting(message)
+
+
+def is_lasting(message: Message) -> bool:
+    """Whether there is something lasting in a message, whatever its type, and <no-store/> does not forbid to keep it."""
     tags = message.tags
     if BODY in tags:
         return NO_STORE not in tags
