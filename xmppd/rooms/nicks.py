@@ -12,27 +12,13 @@ from precis_i18n import get_profile
 from xmppd.errors import StanzaError
 from xmppd.rooms.limits import MAX_NICK_CHARS
 
+# Cyrillic, Greek, Armenian, Cherokee and Latin letters from elsewhere, digits and signs; below, in the same order, what they look like.
 _LOOKS = str.maketrans(
-    {
-        # Cyrillic
-        **dict(zip("авеѕіјкмнорсԁтухһӏьѵԛԝ", "aBeSijkMHopcdTyxhlbvqw", strict=True)),
-        **dict(zip("АВЕЅІЈКМНОРСТУХҺӀЬ", "ABESIJKMHOPCTYXhIb", strict=True)),
-        # Greek
-        **dict(zip("αινορτυχγκ", "aivopTuxyk", strict=True)),
-        **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),
-        # Armenian, Cherokee and Latin letters from elsewhere
-        **dict(zip("օսհոցյքɑɡıοᎪᏴᏟᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᏃ", "ouhngjqagioABCEHJKLMPRSTVZ", strict=True)),
-        # digits and signs
-        "0": "O",
-        "1": "l",
-        "I": "l",
-        "|": "l",
-        "\u2010": "-",
-        "\u2011": "-",
-        "\u2013": "-",
-        "\u2014": "-",
-        "\u2019": "'",
-    }
+    "авеѕіјкмнорсԁтухһӏьѵԛԝАВЕЅІЈКМНОРСТУХҺӀЬ"
+    "αινορτυχγκΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"
+    "օսհոցյքɑɡıοᎪᏴᏟᎬᎻᎫᏦᏞᎷᏢᎡᏚᎢᏙᏃ"
+    "01I|\u2010\u2011\u2013\u2014\u2019",
+    "aBeSijkMHopcdTyxhlbvqwABESIJKMHOPCTYXhIbaivopTuxykABEZHIKMNOPTYXouhngjqagioABCEHJKLMPRSTVZOlll----'",
 )
 
 
