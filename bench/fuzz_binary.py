@@ -14,7 +14,8 @@ import traceback
 
 from codec.binary_cbor import Tree, blob, encode, integer, text
 from codec.binary_dictionary import Dictionary, load_all
-from codec.binary_frames import frame, varint
+from codec.binary_features import SeenFeatures
+from codec.binary_frames import FEATURES, frame, varint
 from codec.binary_head import Session
 from codec.binary_reader import BinaryReader
 from codec.binary_tables import SeenTables, SentTables
@@ -41,6 +42,8 @@ class Fuzzer:
         self.dictionary: Dictionary = next(iter(self.dictionaries.values()))
         self.own = JID.parse("juliet@example.org/balcony")
         self.stanzas = self._stanzas(seed)
+        self.seen = SeenFeatures()
+        self.seen.keep("example.org", b"", Element("http://etherx.jabber.org/streams features"))
 
     def _stanzas(self, seed: int) -> list[Stanza | Element]:
         found: list[Stanza | Element] = []
@@ -55,7 +58,8 @@ class Fuzzer:
     def valid(self, count: int) -> list[bytes]:
         """Return frames of a stream with tables."""
         writer = BinaryWriter(self.dictionary, self.session(), takes_tables=True)
-        out = [writer.header(from_=None, id_="x", to="example.org")]
+        hashes = self.random.choice([(), (b"1234",), (b"1234", b"5678")])
+        out = [writer.header(from_=None, id_="x", to="example.org", features=hashes)]
         writer.tables = SentTables()
         for item in self.random.choices(self.stanzas, k=count):
             out.append(writer.stanza(item) if isinstance(item, Stanza) else writer.element(item))
@@ -88,7 +92,9 @@ class Fuzzer:
             packed = self.dictionary.compress(body * 3)
             if packed is not None and pick.random() < 0.8:
                 body = varint(len(body)) + body + packed[1]
-        return frame(pick.choice([1, 1, 1, 6, 4, 5, 9]), body, flags)
+        if pick.random() < 0.05:
+            return bytes((FEATURES << 4 | pick.randrange(6),))
+        return frame(pick.choice([1, 1, 1, 6, 4, 5, 9, 11]), body, flags)
 
     def case(self) -> bytes:
         frames = self.valid(self.random.randrange(1, 6))
@@ -120,7 +126,7 @@ class Fuzzer:
     def run(self, data: bytes) -> None:
         """Feed a case in pieces and use what comes out."""
         reader = BinaryReader(LIMITS, self.session(), self.dictionaries)
-        reader.tables = SeenTables()
+        reader.tables, reader.told = SeenTables(), self.seen.tell("example.org")
         other = BinaryWriter(self.dictionary, self.session())
         other.tables = SentTables()
         size = self.random.choice([1, 3, 7, len(data) or 1])
