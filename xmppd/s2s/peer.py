@@ -40,7 +40,8 @@ LIMITS_NS = "urn:xmpp:stream-limits:0"
 ERROR = f"{STREAMS_NS} error"
 
 ACK_AFTER_STANZAS = 20
-"""We ask for an acknowledgement after so many, or within a second or two when there are fewer."""
+"""We ask for an acknowledgement behind the first stanza after a while, then after so many or within a second or two: what is sent
+again after a crash, because nobody said that it had arrived, is little."""
 
 Pair = tuple[str, str]
 
@@ -118,6 +119,7 @@ class PeerStream(Stream):
 
     __slots__ = (
         "_asked_at",
+        "_last_asked_at",
         "_pinged_at",
         "_used_at",
         "acks",
@@ -142,6 +144,7 @@ class PeerStream(Stream):
         self._used_at = connection.loop.seconds
         self._asked_at: int | None = None
         self._pinged_at: int | None = None
+        self._last_asked_at = -1
         self.acks = self._new_acks()
         self.pinged = self._new_acks()
 
@@ -312,24 +315,28 @@ class PeerStream(Stream):
             return
         if self.is_managed and acks.answer_due() is not None:
             self.write(self.writer.ack(self.acks.h))
-        if len(acks.unacked) >= ACK_AFTER_STANZAS and self._asked_at is None:
-            self._ask()
+        if len(acks.unacked) >= ACK_AFTER_STANZAS or self._has_not_asked_lately:
+            self.remind()
         if acks.unacked or self.pinged.unacked:
             self.service.remind(self)
 
+    @property
+    def _has_not_asked_lately(self) -> bool:
+        return self._last_asked_at < self.connection.loop.seconds
+
     def remind(self) -> None:
-        """Something sent some time ago has not been acknowledged: ask."""
+        """Something that was sent has not been acknowledged: ask."""
         if not self.is_connected or not self.is_open:
             return
         if self.acks.unacked and self._asked_at is None:
             self._ask()
         if self.pinged.unacked and self._pinged_at is None:
-            self._pinged_at = self.connection.loop.seconds
+            self._pinged_at = self._last_asked_at = self.connection.loop.seconds
             for route in self.routes:
                 route.ask_ping(self)
 
     def _ask(self) -> None:
-        self._asked_at = self.connection.loop.seconds
+        self._asked_at = self._last_asked_at = self.connection.loop.seconds
         self.write(self.writer.ack_request())
 
     def drained(self) -> None:

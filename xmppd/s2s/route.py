@@ -312,7 +312,7 @@ class Route:
             for _, future in self._verifying.values():
                 if stream.is_usable and not future.done():
                     future.set_exception(StanzaError("remote-server-timeout"))
-            if stream.is_usable and not stream.is_ready and self._attempt is None:
+            if self._attempt is None and not self._dialling.is_stopping:
                 self.pump()
             self._rest()
 
