@@ -8,6 +8,7 @@ import pytest
 from codec import binary_frames as frames
 from codec import binary_values as values
 from codec.binary_dictionary import load_all
+from codec.binary_features import SeenFeatures
 from codec.binary_head import Session
 from codec.binary_reader import BinaryReader
 from codec.binary_tables import SeenTables, Tables
@@ -72,6 +73,25 @@ def test_a_resumed_session_goes_on_with_its_tables_as_published():
         if "resumed" in row.get("element", ""):
             assert stream.claim == (0, 0, b"")
             stream.tables = tables.seen
+
+
+def test_features_are_recalled_as_published():
+    row, seen = VECTORS["features"], SeenFeatures()
+    features = parse_element(row["element"].encode())
+    assert reader_told(seen).feed(bytes.fromhex(row["hex"])) == [features]
+    assert seen.tell("example.org").hashes == (bytes.fromhex(row["hash"]),)
+    server = reader()
+    server.feed(bytes.fromhex(row["hello"]))
+    assert server.peer_features == (bytes.fromhex(row["hash"]),)
+    assert reader_told(seen).feed(bytes.fromhex(row["recalled"])) == [features]
+
+
+def reader_told(seen):
+    """Return a client's reader that knows what its HELLO told."""
+    stream = reader()
+    stream.told = seen.tell("example.org")
+    stream.feed(bytes.fromhex(VECTORS["stateless"][0]["hex"]))
+    return stream
 
 
 @pytest.mark.parametrize("row", VECTORS["bad"], ids=[row["why"] for row in VECTORS["bad"]])

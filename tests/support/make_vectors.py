@@ -7,9 +7,10 @@ from codec import binary_frames as frames
 from codec import binary_values as values
 from codec.binary_cbor import blob, integer, text
 from codec.binary_dictionary import load
+from codec.binary_features import hash_of
 from codec.binary_tables import Claim, SentTables, Tables
 from codec.binary_writer import BinaryWriter
-from codec.element import Element
+from codec.element import Element, parse_element
 from tests.codec.binary_samples import OWN, SAMPLES, Pair, stanza_of
 
 FILE = Path(__file__).parents[1] / "vectors" / "binary.json"
@@ -34,6 +35,10 @@ LETTERS = (
     (1, "Спасибо, до завтра"),
     (2, "خیلی ممنون"),
     (3, "शुभ रात्रि"),
+)
+FEATURES = (
+    "<features xmlns='http://etherx.jabber.org/streams'><authentication xmlns='urn:xmpp:sasl:2'><mechanism>SCRAM-SHA-256</mechanism>"
+    "</authentication></features>"
 )
 MORE = (
     "<message from='room@conference.example.org/Nick' to='juliet@example.org/balcony' type='groupchat' id='QHOWG1q3yzsR1TDU5XinzQ'><body>Hello!"
@@ -73,6 +78,7 @@ def main() -> None:
         "stateless": _stream(has_tables=False),
         "tables": _stream(has_tables=True),
         "resumed": _resumed(),
+        "features": _features(),
         "bad": _bad(),
     }
     FILE.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
@@ -120,6 +126,21 @@ def _resumed() -> dict[str, object]:
     after += [_row(again, xml) for xml in (SAMPLES[5], SAMPLES[3], *MORE)]
     claim = again.claim(Claim(*counts, tables.name))
     return {"before": before, "client_sends": claim.hex(), "after": after}
+
+
+def _features() -> dict[str, str]:
+    """Return features as a client has had them, its next HELLO, and what the server then says in place of the features."""
+    writer = Pair().writer
+    frame = writer.element(parse_element(FEATURES.encode()))
+    writer.peer_features = (hash_of(frame),)
+    hello = writer.header(from_=None, id_="", to="example.org", features=writer.peer_features)
+    return {
+        "element": FEATURES,
+        "hex": frame.hex(),
+        "hash": hash_of(frame).hex(),
+        "hello": hello.hex(),
+        "recalled": writer.recalled(frame).hex(),
+    }
 
 
 def _hello(writer: BinaryWriter, id_: str) -> str:
