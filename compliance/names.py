@@ -12,10 +12,13 @@ from lxml import etree
 Element = etree._Element
 
 PREFIXES = {
+    "avatar": "urn:xmpp:avatar:metadata",
+    "avatardata": "urn:xmpp:avatar:data",
     "bind": "urn:ietf:params:xml:ns:xmpp-bind",
     "bind2": "urn:xmpp:bind:0",
     "blocked": "urn:xmpp:blocking:errors",
     "blocking": "urn:xmpp:blocking",
+    "bookmarks": "urn:xmpp:bookmarks:1",
     "c": "jabber:client",
     "caps": "http://jabber.org/protocol/caps",
     "carbons": "urn:xmpp:carbons:2",
@@ -26,14 +29,19 @@ PREFIXES = {
     "data": "jabber:x:data",
     "delay": "urn:xmpp:delay",
     "disco": "http://jabber.org/protocol/disco#info",
+    "event": "http://jabber.org/protocol/pubsub#event",
     "fast": "urn:xmpp:fast:0",
     "forward": "urn:xmpp:forward:0",
     "hints": "urn:xmpp:hints",
     "items": "http://jabber.org/protocol/disco#items",
     "last": "jabber:iq:last",
     "mam": "urn:xmpp:mam:2",
+    "oldbookmarks": "storage:bookmarks",
+    "owner": "http://jabber.org/protocol/pubsub#owner",
     "preapproval": "urn:xmpp:features:pre-approval",
     "private": "jabber:iq:private",
+    "pserrors": "http://jabber.org/protocol/pubsub#errors",
+    "pubsub": "http://jabber.org/protocol/pubsub",
     "reg": "jabber:iq:register",
     "regfeature": "http://jabber.org/features/iq-register",
     "roster": "jabber:iq:roster",
@@ -50,7 +58,9 @@ PREFIXES = {
     "sync": "urn:example:compliance:sync",
     "time": "urn:xmpp:time",
     "tls": "urn:ietf:params:xml:ns:xmpp-tls",
+    "update": "vcard-temp:x:update",
     "vcard": "vcard-temp",
+    "vcard4": "urn:ietf:params:xml:ns:vcard-4.0",
     "version": "jabber:iq:version",
 }
 XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"

@@ -16,7 +16,17 @@ CLAIMS = (
     *("http://jabber.org/protocol/disco#info", "http://jabber.org/protocol/commands", "jabber:iq:last"),
     *("jabber:iq:version", "msgoffline", "urn:xmpp:blocking", "urn:xmpp:carbons:2", "urn:xmpp:mam:2"),
     *("urn:xmpp:mam:2#extended", "urn:xmpp:message-retract:1", "urn:xmpp:ping", "urn:xmpp:sid:0", "urn:xmpp:time"),
-    "vcard-temp",
+    *("vcard-temp", "urn:ietf:params:xml:ns:vcard-4.0", "urn:xmpp:pep-vcard-conversion:0"),
+    *("urn:xmpp:bookmarks:1#compat", "urn:xmpp:bookmarks:1#compat-pep"),
+    *(
+        f"http://jabber.org/protocol/pubsub#{name}"
+        for name in (
+            *("access-open", "access-presence", "access-whitelist", "config-node", "config-node-max"),
+            *("create-and-configure", "create-nodes", "delete-nodes", "last-published", "modify-affiliations"),
+            *("multi-items", "publish", "publish-options", "purge-nodes", "retract-items", "retrieve-items"),
+            *("rsm", "subscribe"),
+        )
+    ),
 )
 STREAM_CLAIMS = (
     "<sm xmlns='urn:xmpp:sm:3'/><csi xmlns='urn:xmpp:csi:0'/><ver xmlns='urn:xmpp:features:rosterver'/>"
