@@ -90,6 +90,7 @@ class Encoder:
         self._lengths = _chunk_lengths(tables.chunks)
         self._stanza_ids = self._find_stanza_ids()
         self._letters = tables.letters[: plan_.MAX_LETTER_TABLES]
+        self._has_letters = False
         self._parser: Any = None
         self._fed = 0
         self._refs: Refs = {}
@@ -105,7 +106,15 @@ class Encoder:
         """Encode what a stanza carries; without references it means the same in any envelope."""
         refs = references(stanza) if use_references else {}
         scope = scope_of(stanza.scope) if stanza.scope else {}
-        return PayloadForm(self.dictionary, self.part(stanza.inner, refs, scope), envelope_of(stanza))
+        form = PayloadForm(self.dictionary, self.part(stanza.inner, refs, scope), envelope_of(stanza))
+        if self._has_letters and form.compress()[0]:
+            # beside a block, texts in letters may cost more than inside it
+            letters, self._letters = self._letters, []
+            other = PayloadForm(self.dictionary, self.part(stanza.inner, refs, scope), form.envelope)
+            self._letters = letters
+            if other.compress()[0] and _size(other) < _size(form):
+                return other
+        return form
 
     def settle(self, form: PayloadForm, stanza: Stanza) -> None:
         """Encode what waits behind a form, as it stands in that stanza."""
@@ -142,6 +151,7 @@ class Encoder:
         texts = self._texts = []
         blobs = self._blobs = []
         children = self._children = []
+        self._has_letters = False
         if inner:
             self._feed(inner)
         items: list[bytes] = []
@@ -305,6 +315,7 @@ class Encoder:
                     if len(coded) * LETTERS_WORTH > len(data.encode()):
                         break
                     self._blobs.append(coded)
+                    self._has_letters = True
                     return _LETTERS[index]
         self._texts.append(data)
         return _TEXT
@@ -389,6 +400,10 @@ class Encoder:
         if children:
             parts.extend(self.chunked(children) if self._lengths else children)
         self._children.append(array(parts))
+
+
+def _size(form: PayloadForm) -> int:
+    return len(form.clear()) + len(form.compress()[1])
 
 
 def _index(item: bytes) -> int:

@@ -105,3 +105,17 @@ def test_an_address_is_read_as_it_was_written_and_from_memory_the_second_time():
 def test_tables_without_an_entry_will_do():
     assert json.loads(EMPTY)["chunks"] == []
     assert Dictionary(EMPTY).tables.letters == []
+
+
+def test_a_block_is_the_smaller_of_two_tries():
+    dictionary = load("0001")
+    winners = set()
+    for n in range(1, 12):
+        data = b"<x>The coven of witches met at noon.</x>" * n + b" by the tree" * (n % 3)
+        found = dictionary.compress(data)
+        if found is not None:
+            sizes = [len(compressor.compress(data)) - 5 for compressor in dictionary._compressors]
+            assert len(found[1]) in sizes
+            assert dictionary.decompress(*found) == data
+            winners.add(sizes.index(len(found[1])))
+    assert winners == {0, 1}

@@ -104,3 +104,13 @@ def test_a_parser_is_retired_before_made_up_names_add_up():
 
 def test_a_run_is_cut_into_its_children():
     assert children_of(encode([1]) + integer(5) + encode([[2], "x"])) == [encode([1]), integer(5), encode([[2], "x"])]
+
+
+def test_beside_a_block_texts_are_in_letters_only_where_that_is_smaller():
+    lines = "".join(
+        f"<line xmlns='urn:example:lines'>It is the east, and Juliet is the sun.{n}</line>" for n in range(12)
+    )
+    form = Encoder(SHIPPED).form(stanza_of(f"<message>{lines}</message>"))
+    assert form.compress()[0] and not form.main.blobs
+    short = Encoder(SHIPPED).form(stanza_of("<message><body>It is the east, and Juliet is the sun.</body></message>"))
+    assert len(short.main.blobs) == 1
