@@ -92,8 +92,14 @@ class ProsodyPeer(Peer):
         log, us, them = self.log_text(), re.escape(self.domain), re.escape(other)
         found = set()
         ways = {
-            "out": (rf"connection {us}->{them} is now authenticated", rf"SASL EXTERNAL with {them} succeeded"),
-            "in": (rf"connection {them}->{us} is now authenticated", rf"Accepting SASL EXTERNAL identity from {them}"),
+            "out": (
+                rf"connection {us}->{them} is now authenticated",
+                rf"(?m)^{us}:.*SASL EXTERNAL with {them} succeeded",
+            ),
+            "in": (
+                rf"connection {them}->{us} is now authenticated",
+                rf"(?m)^{us}:.*Accepting SASL EXTERNAL .*from {them}",
+            ),
         }
         for direction, (anyhow, by_certificate) in ways.items():
             certificates, all_of_them = (len(re.findall(pattern, log)) for pattern in (by_certificate, anyhow))
