@@ -74,3 +74,12 @@ def test_attributes_of_children_are_those_of_the_xml(xml, is_bare):
                 assert form.attribute(child.tag, name) == value
         seen.add(child.tag)
     assert form.attribute("urn:example:none none", "a") is None
+
+
+def test_attributes_are_found_behind_other_plans():
+    receipt = "<request xmlns='urn:xmpp:receipts'/>"
+    xml = f"<message><x xmlns='urn:x' a='one or other'/>{receipt}<y xmlns='urn:y' b='another' c='0011223344556677'/></message>"
+    form = Encoder(SHIPPED).form(stanza_of(xml))
+    assert len(form.main.outline.plans) > 1
+    assert (form.attribute("urn:x x", "a"), form.attribute("urn:y y", "b")) == ("one or other", "another")
+    assert form.attribute("urn:y y", "c") == "0011223344556677"

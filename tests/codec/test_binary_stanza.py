@@ -9,6 +9,7 @@ from codec.binary_cbor import Malformed, encode
 from codec.binary_head import Session
 from codec.binary_plan import TooLarge
 from codec.binary_stanza import BodyReader
+from codec.binary_tables import SeenTables, SentTables
 from codec.binary_writer import BinaryWriter
 from codec.events import BadStanza
 from codec.jid import JID
@@ -105,3 +106,19 @@ def test_an_address_that_is_none_is_told_with_the_id():
     bad = reader().read_stanza(0, encode(-1 - (4 << 5 | 1 << 11)) + encode("@") + encode("i1"))
     assert isinstance(bad, BadStanza)
     assert bad.stanza.id == "i1"
+
+
+def test_values_out_of_the_tables_do_not_go_to_others_as_references():
+    xml = f"<message to='{JULIET}' type='chat'><occupant-id xmlns='urn:xmpp:occupant-id:0' id='AAECAwQFBgcICQoLDA0ODw=='/></message>"
+    session = Session("example.org", ROMEO)
+    sender, there = BinaryWriter(SHIPPED, session), reader()
+    sender.tables, there.tables = SentTables(), SeenTables()
+    out = BinaryWriter(SHIPPED, Session("example.org", JULIET))
+    for _ in range(3):
+        frame = sender.stanza(stanza_of(xml))
+        stanza = there.read_stanza(frame[0] & frames.SIZE_MASK, frame[frames.read_varint(frame, 1)[1] :])
+        frame = out.stanza(stanza)
+        start = frames.read_varint(frame, 1)[1]
+        back = BodyReader(LIMITS, Session("example.org", JULIET), SHIPPED).read_stanza(frame[0] & 7, frame[start:])
+        assert canonical(back) == canonical(stanza_of(xml))
+    assert sender.tables.values.count == 1

@@ -1,5 +1,6 @@
 """Packed values: the very same text comes back, or it is not packed."""
 
+import base64
 import uuid
 
 import pytest
@@ -125,3 +126,15 @@ def test_bytes_that_no_text_packs_to_are_malformed(kind, data):
 
 def test_uuids_are_sixteen_bytes():
     assert values.pack(str(uuid.UUID(int=5)))[1] == uuid.UUID(int=5).bytes
+
+
+@pytest.mark.parametrize("text", ["nonsenseZB", "nonsenseZZB", "nonsenseZ-", "nonsenseZZ_"])
+def test_base64url_with_bits_to_spare_stays_text(text):
+    assert values.pack(text) is None
+
+
+@given(st.binary(min_size=6, max_size=40))
+def test_base64url_of_any_bytes_is_packed(data):
+    text = base64.urlsafe_b64encode(data).decode().rstrip("=")
+    packed = values.pack(text)
+    assert packed is not None and values.unpack(*packed) == text
