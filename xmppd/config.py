@@ -39,6 +39,8 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0280_carbons",
     "xep_0292_vcard4",
     "xep_0313_mam",
+    "xep_0313_rooms",
+    "xep_0317_hats",
     "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
@@ -46,8 +48,10 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0388_sasl2",
     "xep_0398_avatar",
     "xep_0402_bookmarks",
+    "xep_0425_moderation",
     "xep_0441_mam_prefs",
     "xep_0484_fast",
+    "xep_0486_room_avatars",
 )
 """Files of `xmppd/modules` that each virtual host loads, in this order; what a module requires comes before it anyway."""
 

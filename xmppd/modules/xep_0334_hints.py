@@ -19,6 +19,7 @@ PASSING = frozenset(
         "jabber:x:event x",
         "urn:xmpp:delay delay",
         "urn:xmpp:eme:0 encryption",
+        "urn:xmpp:mam:2 result",
         "urn:xmpp:sid:0 origin-id",
         "urn:xmpp:sid:0 stanza-id",
     }

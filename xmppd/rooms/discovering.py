@@ -90,7 +90,8 @@ def room_info(room: Room, iq: IQ) -> IQ:
         raise StanzaError("item-not-found")
     name = room.config.name or room.jid.localpart
     identity = Identity(category="conference", type="text", name=name)
-    features = tuple(sorted({*COMMON, *OF_ROOMS, *_features(room), *room.world.extensions.features}))
+    more = [feature for extension in room.world.extensions.features for feature in extension(room)]
+    features = tuple(sorted({*COMMON, *OF_ROOMS, *_features(room), *more}))
     return iq.reply(Info(identities=(identity,), features=features, forms=(_roominfo(room),)))
 
 
@@ -135,6 +136,11 @@ def room_items(room: Room, iq: IQ) -> IQ:
     assert iq.from_ is not None
     request = iq.get(Items)
     assert request is not None
+    if request.node is not None:
+        for extension in room.world.extensions.nodes:
+            items = extension(room, iq.from_.bare, request.node)
+            if items is not None:
+                return iq.reply(items)
     config = room.config
     is_open = config.is_public and not config.is_members_only and not config.password
     is_inside = iq.from_.bare in room.occupants.by_account

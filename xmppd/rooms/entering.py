@@ -258,8 +258,11 @@ def welcome(room: Room, session: Session, codes: tuple[int, ...], wish: Wish | N
     if is_new:
         presences.spread(room, occupant, make)
     else:
-        presences.announce(room, occupant) if others else None
+        if others:
+            presences.announce(room, occupant)
         outlet.deliver(own, session)
+    for extension in room.world.extensions.welcome:
+        extension(room, session)
     for message in room.history.select(wish, room.world.clock.now()):
         outlet.deliver(message, session)
     outlet.deliver(subject_message(room), session)

@@ -48,6 +48,10 @@ class History:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __contains__(self, id_: int) -> bool:
+        """Whether a message of that archive id is among them."""
+        return any(entry.id == id_ for entry in self._entries)
+
     def resize(self, length: int) -> None:
         """Keep that many from now on."""
         self._entries = deque(self._entries, maxlen=length)
@@ -59,6 +63,8 @@ class History:
 
     def remove(self, id_: int) -> None:
         """Forget a message by its archive id."""
+        if id_ not in self:
+            return
         self._entries = deque((entry for entry in self._entries if entry.id != id_), maxlen=self._entries.maxlen)
 
     def select(self, wish: Wish | None, now: datetime) -> list[Message]:

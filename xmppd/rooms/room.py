@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from codec.jid import JID
+from codec.payloads.disco import Items
 from codec.stanza import IQ, Message, Presence, Stanza
 from storage.interface import ArchiveStore, Commit
 from xmppd.clock import Clock, Ids
@@ -19,7 +20,7 @@ from xmppd.opaque_ids import OpaqueIds
 from xmppd.rooms.configuration import RoomConfig
 from xmppd.rooms.history import History
 from xmppd.rooms.limits import ENTRIES_BURST, ENTRIES_PER_S
-from xmppd.rooms.occupants import Occupant, Occupants
+from xmppd.rooms.occupants import Occupant, Occupants, Session
 from xmppd.rooms.outlet import Outlet
 from xmppd.rooms.rates import Bucket
 from xmppd.rooms.roles import Affiliation, Role
@@ -69,19 +70,23 @@ class Extensions:
     """What modules add to every room.
 
     Attributes:
-        features: of a room's disco#info.
+        features: called with a room: what its disco#info lists besides.
         iqs: (type, payload's tag) -> who answers such a request to a room: the answer, what an empty answer waits for, or None when it
             comes later.
         presence: called with (room, occupant): XML that its presence carries, with the tag of it, or None.
         info: called with a room: more values of its roominfo form.
-        messages: called with (room, occupant, message) before a message to all is passed on; the message to pass on.
+        messages: called with (room, occupant, message) before a message to all is passed on.
+        welcome: called with (room, session) when a client has entered, before it gets the history.
+        nodes: called with (room, asker's bare JID, node): disco#items of that node, None where it is not known.
     """
 
-    features: list[str] = field(default_factory=list)
+    features: list[Callable[["Room"], Iterable[str]]] = field(default_factory=list)
     iqs: dict[tuple[str, str], RoomIQ] = field(default_factory=dict)
     presence: list[Callable[["Room", Occupant], tuple[bytes, str] | None]] = field(default_factory=list)
     info: list[Callable[["Room"], dict[str, Any]]] = field(default_factory=list)
-    messages: list[Callable[["Room", Occupant, Message], Message]] = field(default_factory=list)
+    messages: list[Callable[["Room", Occupant, Message], None]] = field(default_factory=list)
+    welcome: list[Callable[["Room", Session], None]] = field(default_factory=list)
+    nodes: list[Callable[["Room", JID, str], Items | None]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ def talk(room: Room, session: Session | None, message: Message) -> Commit | None
     _check(room, session, message, is_subject)
     passed = _prepared(room, occupant, message)
     for extension in room.world.extensions.messages:
-        passed = extension(room, occupant, passed)
+        extension(room, occupant, passed)
     commit = publish(room, passed, occupant, mark)
     if is_subject:
         _set_subject(room, occupant, passed)
