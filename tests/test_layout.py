@@ -66,6 +66,7 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "xmppd.accounts",
             "xmppd.acks",
             "xmppd.clock",
+            "xmppd.component",
             "xmppd.errors",
             "xmppd.hooks",
             "xmppd.host",
