@@ -19,6 +19,7 @@ from xmppd.s2s.limits import LOGIN_TIMEOUT_S
 from xmppd.s2s.peer import (
     BIDI_FEATURE,
     BIDI_NS,
+    DIALBACK_FEATURE,
     SASL_NS,
     SM_NS,
     TLS_NS,
@@ -30,6 +31,19 @@ from xmppd.s2s.peer import (
 
 FEATURES = f"{STREAMS_NS} features"
 RESULT, VERIFY = "jabber:server:dialback result", "jabber:server:dialback verify"
+FINAL = frozenset(
+    (
+        "host-gone",
+        "host-unknown",
+        "invalid-from",
+        "not-authorized",
+        "policy-violation",
+        "unsupported-feature",
+        "unsupported-stanza-type",
+        "unsupported-version",
+    )
+)
+"""Errors of a stream before it takes stanzas after which asking again would bring the same answer."""
 
 
 class CannotTalk(Exception):
@@ -188,18 +202,27 @@ class OutgoingStream(PeerStream):
         if self.service.uses_bidi and features.find(f"{BIDI_FEATURE} bidi") is not None:
             self.send_element(Element(f"{BIDI_NS} bidi"))
             self.heard.add((self.theirs, self.ours))  # it was found by DNS, and by its certificate where that counts
-        mechanisms = features.find(f"{SASL_NS} mechanisms")
-        names = [] if mechanisms is None else [child.text for child in mechanisms.elements()]
-        if "EXTERNAL" in names and self.is_secure and self.service.policy.terms(self.theirs).takes_certificate:
+        # Certificates are for both or for none: a server that takes ours and cannot show its own would prove nothing at all.
+        doubt = self.doubt(self.theirs)
+        if doubt is not None:
+            self._try_dialback(f"its certificate does not prove it: {doubt}")
+        elif self._takes_external() and self.service.policy.terms(self.theirs).takes_certificate:
             self._stage = "external"
             authzid = base64.b64encode(self.ours.encode()).decode()
             self.send_element(Element(f"{SASL_NS} auth", {"mechanism": "EXTERNAL"}, (authzid,)))
         else:
             self._try_dialback("it does not take our certificate")
 
+    def _takes_external(self) -> bool:
+        mechanisms = self._features.find(f"{SASL_NS} mechanisms")
+        return mechanisms is not None and any(child.text == "EXTERNAL" for child in mechanisms.elements())
+
     def _try_dialback(self, otherwise: str) -> None:
         if not self.service.policy.terms(self.theirs).takes_dialback:
             raise self._give_in("remote-server-not-found", otherwise)
+        # Who offers neither may be one that never tells; who offers certificates alone means that.
+        if self._takes_external() and self._features.find(f"{DIALBACK_FEATURE} dialback") is None:
+            raise self._give_in("remote-server-not-found", f"{otherwise}, and it does not do dialback")
         self._stage = "dialback"
         key = self.service.keys.make(self.theirs, self.ours, self._stream_id)
         self.send_element(dialback("result", self.ours, self.theirs, key=key))
@@ -255,7 +278,7 @@ class OutgoingStream(PeerStream):
 
     def refused(self, condition: str) -> None:
         """The peer ends the stream with this error."""
-        name = "remote-server-not-found" if condition in ("host-unknown", "host-gone") else "remote-server-timeout"
+        name = "remote-server-not-found" if condition in FINAL else "remote-server-timeout"
         self._refusal = self._refusal or CannotTalk(name, f"it ended the stream: {condition}")
 
     def gave_up(self) -> None:
