@@ -20,6 +20,7 @@ from tests.support.pep import (
     told,
 )
 from tests.support.world import Client, World
+from xmppd.modules.xep_0060_pubsub import PubSubModule
 
 ROMEO = "romeo@example.org"
 NEW, OLD = "urn:xmpp:bookmarks:1", "storage:bookmarks"
@@ -214,6 +215,15 @@ async def test_more_bookmarks_than_a_node_holds_are_refused_whole(make_world: Ma
     assert await put_private(romeo, storage(*map(old, rooms))) == "policy-violation"
     assert await get_private(romeo) == []
     assert await put_private(romeo, storage(*map(old, rooms[:2]))) == ""
+
+
+async def test_bookmarks_before_one_that_is_refused_stand_and_are_told(world: World, romeo: Client) -> None:
+    modern = await interested(world, f"{ROMEO}/modern", NEW)
+    account = world.host().accounts[romeo.jid.bare]
+    (await world.host().module(PubSubModule).place(account)).nodes.allowance.left = 1.0
+    assert await put_private(romeo, storage(old(ROOM), old(OTHER))) == "resource-constraint"
+    assert await items(romeo, NEW) == [ROOM]
+    assert await told(modern) == [f"{ROMEO} {NEW} items {ROOM}"]
 
 
 async def test_bookmarks_are_the_same_after_a_restart(make_world: MakeWorld) -> None:

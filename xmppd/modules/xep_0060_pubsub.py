@@ -4,6 +4,7 @@ Requests for an account's nodes come here; `xmppd.pubsub` says what becomes of t
 `hooks.node_changed`; that subscribers and contacts are told is the business of `xep_0163_pep`.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
@@ -144,7 +145,7 @@ class PubSubModule(
             StanzaError: it is refused.
         """
         place, owner = await self.own(account)
-        await self.finish(account, self.service.publish(place, owner, node, id_, payload, wanted or {}))
+        await self.apply(account, lambda: [self.service.publish(place, owner, node, id_, payload, wanted or {})])
 
     async def publish_privately(self, account: Account, node: str, payload: Element, id_: str) -> None:
         """Publish an item as the account itself, at a node that nobody else may read: it is made so where it is not.
@@ -156,8 +157,7 @@ class PubSubModule(
         found = place.nodes.get(node)
         if found is not None and found.config.access_model != WHITELIST:
             form = Form.submit(NS_NODE_CONFIG, {"pubsub#access_model": WHITELIST})
-            change = self.service.configure(place, owner, node, form)
-            await self.finish(account, *(() if change is None else (change,)))
+            await self.apply(account, lambda: self.service.configure(place, owner, node, form))
         await self.publish(account, node, payload, id_, {"access_model": WHITELIST})
 
     async def retract(self, account: Account, node: str, ids: list[str]) -> None:
@@ -166,7 +166,7 @@ class PubSubModule(
         found = place.nodes.get(node)
         known = [] if found is None else [id_ for id_ in ids if id_ in found.items]
         if known:
-            await self.finish(account, self.service.retract(place, owner, node, known, is_told=True))
+            await self.apply(account, lambda: [self.service.retract(place, owner, node, known, is_told=True)])
 
     async def items(self, account: Account, node: str) -> dict[str, Element]:
         """Return the payloads of a node by id, the oldest first; none when there is no such node."""
@@ -200,22 +200,35 @@ class PubSubModule(
         found = (await self.place(account)).nodes.get(node)
         return found is not None and may_read(found, await self.asker(account, jid))
 
-    async def finish(self, account: Account, *changes: Change) -> None:
-        """Wait until changes are written, then tell of them.
+    async def apply(self, account: Account, make: Callable[[], Iterable[Change]]) -> None:
+        """Make changes, wait until they are written, then tell of them.
+
+        Args:
+            make: calls `Service`; when it is a generator and one change is refused, those before it stand.
 
         Raises:
-            StorageError: one is not, and what is in memory is read anew when next asked for.
+            StanzaError: one is refused.
+            StorageError: one is not written, and what is in memory is read anew when next asked for.
         """
+        made: list[Change] = []
+        refused: StanzaError | None = None
         try:
-            for change in changes:
+            try:
+                for change in make():
+                    made.append(change)
+            except StanzaError as error:
+                refused = error
+            for change in made:
                 if change.commit is not None:
                     await change.commit
         except StorageError:
             account.drop_part(Nodes)
             self._live.pop(account.jid, None)
             raise
-        for change in changes:
+        for change in made:
             await self.host.signal_waiting(node_changed, NodeEvent(account, change))
+        if refused is not None:
+            raise refused
 
     # requests
 
@@ -237,10 +250,17 @@ class PubSubModule(
     async def change(self, iq: IQ) -> Payload | None:
         """Publish, retract, create, subscribe, unsubscribe (§6 to §8)."""
         account, place, asker = await self._ask(iq)
-        assert isinstance(iq.payload, PubSub)
-        answer, changes = requests.set_(self.service, place, asker, iq.payload)
-        await self.finish(account, *changes)
-        return answer
+        request = iq.payload
+        assert isinstance(request, PubSub)
+        answers: list[Payload | None] = []
+
+        def make() -> list[Change]:
+            answer, changes = requests.set_(self.service, place, asker, request)
+            answers.append(answer)
+            return changes
+
+        await self.apply(account, make)
+        return answers[0]
 
     @iq_get(Owner, to=(Target.ACCOUNT,))
     async def show_owner(self, iq: IQ) -> Payload:
@@ -255,8 +275,9 @@ class PubSubModule(
     async def change_owner(self, iq: IQ) -> None:
         """Configure, purge, delete a node; set subscriptions and affiliations (§8)."""
         account, place, asker = await self._ask(iq)
-        assert isinstance(iq.payload, Owner)
-        await self.finish(account, *requests.owner_set(self.service, place, asker, iq.payload))
+        request = iq.payload
+        assert isinstance(request, Owner)
+        await self.apply(account, lambda: requests.owner_set(self.service, place, asker, request))
 
     # discovery
 

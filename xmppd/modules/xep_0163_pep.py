@@ -39,7 +39,7 @@ from xmppd.modules.xep_0115_caps import CapsModule, Known
 from xmppd.pubsub import event as events
 from xmppd.pubsub.access import Asker, may_read
 from xmppd.pubsub.config import AUTHORIZE, LAST_NEVER, LAST_ON_PRESENCE, configuration_form
-from xmppd.pubsub.node import SUBSCRIBED, Node
+from xmppd.pubsub.node import NO_SUBSCRIPTION, SUBSCRIBED, Node
 from xmppd.pubsub.service import CONFIGURED, DELETED, PUBLISHED, PURGED, RETRACTED, SUBSCRIPTION, Change
 from xmppd.resource import Account, Resource
 
@@ -146,9 +146,15 @@ class PepModule(
         return [one.jid for one in account.available() if wish in (caps.features_of(one) or ())]
 
     async def _begin(self, account: Account, change: Change) -> None:
-        """Give the last item to one whose subscription begins (XEP-0060 §6.1.7)."""
+        """Tell a subscriber what the owner has decided, and give the last item to one whose subscription begins (XEP-0060 §6.1.7)."""
         node = change.node
-        if node.subscriptions.get(change.jid) == SUBSCRIBED and node.config.send_last_published_item != LAST_NEVER:
+        state = node.subscriptions.get(change.jid, NO_SUBSCRIPTION)
+        if change.is_told:
+            element = events.subscribed(node.name, change.jid, state)
+            await self.host.send(
+                Message.build(element, to=JID.parse(change.jid), from_=account.jid, id=self.host.ids.token())
+            )
+        if state == SUBSCRIBED and node.config.send_last_published_item != LAST_NEVER:
             await self._give(account, node, JID.parse(change.jid))
 
     # interest that becomes known

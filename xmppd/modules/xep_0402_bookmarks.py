@@ -102,21 +102,22 @@ class BookmarksModule(
         Raises:
             StanzaError: they are too many, or one cannot be published.
         """
-        wanted = conferences_of(storage)
+        rooms = conferences_of(storage)
         limit = self._pubsub.service.quotas.items_per_node
-        if len(wanted) > limit:
+        if len(rooms) > limit:
             raise StanzaError("policy-violation", text=f"At most {limit} bookmarks are kept.")
         before = await self._bookmarks(account)
-        after = {jid: bookmark_of(old, before.get(jid)) for jid, old in wanted.items()}
+        after = {jid: bookmark_of(old, before.get(jid)) for jid, old in rooms.items()}
         changed = {jid: one for jid, one in after.items() if not _is_same(one, before.get(jid))}
         gone = [jid for jid in before if jid not in after]
         self._converting.add(account.jid)
         try:
             place, owner = await self._pubsub.own(account)
-            is_new = place.nodes.get(NS) is None
             publish = self._pubsub.service.publish
-            changes = [publish(place, owner, NS, jid, one, NEW_NODE if is_new else {}) for jid, one in changed.items()]
-            await self._pubsub.finish(account, *changes)
+            wanted = NEW_NODE if place.nodes.get(NS) is None else {}
+            await self._pubsub.apply(
+                account, lambda: (publish(place, owner, NS, jid, one, wanted) for jid, one in changed.items())
+            )
             await self._pubsub.retract(account, NS, gone)
         finally:
             self._converting.discard(account.jid)

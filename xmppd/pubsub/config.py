@@ -59,7 +59,8 @@ class NodeConfig:
         """Return what `changes` told; options that are no more do not count."""
         known = {one.name for one in fields(cls)}
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        found: dict[str, Any] = {name: value for name, value in values.items() if name in known}
+        return cls(**found)
 
 
 DEFAULT = NodeConfig()

@@ -160,8 +160,7 @@ def owner_set(service: Service, place: Place, asker: Asker, request: Owner) -> l
         name = name_of(request.configure.node)
         if request.configure.form is None:
             raise StanzaError("bad-request", text="Submit a form.")
-        change = service.configure(place, asker, name, request.configure.form)
-        return [] if change is None else [change]
+        return service.configure(place, asker, name, request.configure.form)
     if request.delete is not None:
         return [service.delete(place, asker, name_of(request.delete.node))]
     if request.purge is not None:

@@ -54,7 +54,7 @@ class Change:
         ids: of the items that were published, retracted or purged, or that went with a deleted node.
         payload: of a published item. publisher: its publisher, "" for the account itself.
         jid: whose subscription changed; `node.subscriptions` has its state.
-        is_told: whether those who want to know are told.
+        is_told: whether those who want to know are told; of a subscription, its subscriber: the owner changed it.
         commit: of its writing, None when there is nothing to write.
     """
 
@@ -155,10 +155,11 @@ class Service:
         publisher = "" if asker.is_owner else asker.bare
         id_ = id_ or self._new_token()
         head = ItemHead(self._new_id(), publisher, len(data))
+        commit: Commit | None = None
         if node.config.persist_items:
             commit = self._put(place, node, id_, head, data)
-        else:
-            commit = self.store.save(place.owner, place.nodes, node) if name not in place.nodes.by_name else None
+        elif name not in place.nodes.by_name:
+            commit = self.store.save(place.owner, place.nodes, node)
         return Change(PUBLISHED, node, commit, (id_,), payload, publisher, is_told=node.config.deliver_notifications)
 
     def _put(self, place: Place, node: Node, id_: str, head: ItemHead, data: bytes) -> Commit:
@@ -241,14 +242,14 @@ class Service:
             raise pubsub_error("not-allowed", "max-nodes-exceeded", text=f"An account has at most {limit} nodes.")
         return Node(name, replace(NodeConfig(), **wanted))
 
-    def configure(self, place: Place, asker: Asker, name: str, form: Form) -> Change | None:
-        """Set a node up (§8.2); None: nothing changed."""
+    def configure(self, place: Place, asker: Asker, name: str, form: Form) -> list[Change]:
+        """Set a node up (§8.2); return the change, if it is one."""
         node = self.owned(place, asker, name)
         if form.type == "cancel":
-            return None
+            return []
         config = options.changed(node.config, form, self.quotas.items_per_node)
         if config == node.config:
-            return None
+            return []
         self._take(place)
         node.config = config
         commit = self.store.save(place.owner, place.nodes, node)
@@ -256,7 +257,7 @@ class Service:
         gone = node.surplus(limit)
         if gone:
             commit = self.store.remove_items(place.owner, place.nodes, node, gone)
-        return Change(CONFIGURED, node, commit, is_told=config.notify_config)
+        return [Change(CONFIGURED, node, commit, is_told=config.notify_config)]
 
     def delete(self, place: Place, asker: Asker, name: str) -> Change:
         """Remove a node with its items (§8.4)."""
@@ -282,10 +283,10 @@ class Service:
             if subscription_of(node, asker) == PENDING:
                 raise pubsub_error("not-authorized", "pending-subscription")
         if node.subscriptions.get(jid) == state:
-            return Change(SUBSCRIPTION, node, None, jid=jid)
-        return self._set_subscription(place, node, jid, state)
+            return Change(SUBSCRIPTION, node, None, jid=jid, is_told=False)
+        return self._set_subscription(place, node, jid, state, is_told=False)
 
-    def _set_subscription(self, place: Place, node: Node, jid: JID, state: str) -> Change:
+    def _set_subscription(self, place: Place, node: Node, jid: JID, state: str, *, is_told: bool) -> Change:
         if jid not in node.subscriptions and len(node.subscriptions) >= JIDS_PER_NODE:
             raise pubsub_error("not-allowed", "too-many-subscriptions")
         self._take(place)
@@ -293,7 +294,8 @@ class Service:
             node.subscriptions.pop(jid, None)
         else:
             node.subscriptions[jid] = state
-        return Change(SUBSCRIPTION, node, self.store.save(place.owner, place.nodes, node), jid=jid)
+        commit = self.store.save(place.owner, place.nodes, node)
+        return Change(SUBSCRIPTION, node, commit, jid=jid, is_told=is_told)
 
     def unsubscribe(self, place: Place, asker: Asker, name: str, jid: JID | None) -> Change:
         """End a subscription (§6.2)."""
@@ -304,7 +306,7 @@ class Service:
         node = self.node(place, name)
         if jid not in node.subscriptions:
             raise pubsub_error("unexpected-request", "not-subscribed", type_="cancel")
-        return self._set_subscription(place, node, jid, NONE)
+        return self._set_subscription(place, node, jid, NONE, is_told=False)
 
     def set_subscriptions(
         self, place: Place, asker: Asker, name: str, wanted: Collection[tuple[JID | None, str | None]]
@@ -317,7 +319,7 @@ class Service:
         if len(node.subscriptions) + len(wanted) > JIDS_PER_NODE:
             raise pubsub_error("not-allowed", "too-many-subscriptions")
         return [
-            self._set_subscription(place, node, jid, state or NONE)
+            self._set_subscription(place, node, jid, state or NONE, is_told=True)
             for jid, state in wanted
             if jid is not None and node.subscriptions.get(jid, NONE) != state
         ]

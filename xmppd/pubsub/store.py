@@ -5,14 +5,16 @@ are first asked for. Another holds the payloads, by the same keys; each is read 
 used stay in memory, for all accounts together.
 
 A change takes effect in memory at once and returns the `Commit` of its writing. A payload is written before the head that names it,
-and removed after it, so that no head is without one. When a commit fails, what is in memory must be dropped and read anew.
+and removed when the head's removal is durable, so that no head is without one. When a commit fails, what is in memory must be dropped
+and read anew.
 """
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 from codec.element import Element, parse_element
-from storage.interface import Commit, MapStore
+from storage.interface import Commit, MapStore, StorageError
 from xmppd.component import both
 from xmppd.pubsub.limits import PUBLISH_BURST, PUBLISH_PER_S
 from xmppd.pubsub.node import ItemHead, Node, in_order
@@ -104,12 +106,13 @@ def _split(key: str) -> tuple[str, str]:
 class NodeStore:
     """Reads and writes nodes. An owner is the bare JID of an account."""
 
-    __slots__ = ("_cache", "_items", "_nodes")
+    __slots__ = ("_cache", "_doomed", "_items", "_nodes")
 
     def __init__(self, nodes: MapStore, items: MapStore) -> None:
         self._nodes = nodes
         self._items = items
         self._cache = ItemCache()
+        self._doomed: set[tuple[str, str]] = set()
 
     async def load(self, owner: str) -> Nodes:
         """Return all nodes of an owner with the heads of their items; items of a node that is not there are passed over."""
@@ -156,10 +159,10 @@ class NodeStore:
         nodes.count(head, heads if before is None else [before, *heads])
         removed = self._forget(owner, node.name, gone)
         self._cache.put(owner, key, payload)
+        self._doomed.discard((owner, key))
         commit = both(self._items.update(owner, {key: payload}), self._nodes.update(owner, put, removed))
-        if removed:
-            commit = both(commit, self._items.update(owner, {}, removed))
         assert commit is not None
+        self._remove_after(commit, owner, removed)
         commit.add_done_callback(lambda done: self._cache.drop(owner, key) if done.error is not None else None)
         return commit
 
@@ -175,9 +178,23 @@ class NodeStore:
         return self._remove(owner, self._forget(owner, node.name, node.items), node_key(node.name))
 
     def _remove(self, owner: str, keys: list[str], *more: str) -> Commit:
-        commit = both(self._nodes.update(owner, {}, [*more, *keys]), self._items.update(owner, {}, keys))
-        assert commit is not None
+        commit = self._nodes.update(owner, {}, [*more, *keys])
+        self._remove_after(commit, owner, keys)
         return commit
+
+    def _remove_after(self, commit: Commit, owner: str, keys: list[str]) -> None:
+        """Remove payloads once their heads are gone for good, but those that were published again meanwhile."""
+        self._doomed.update((owner, key) for key in keys)
+
+        def go_on(done: Commit) -> None:
+            found = [key for key in keys if (owner, key) in self._doomed]
+            self._doomed.difference_update((owner, key) for key in found)
+            if done.error is None and found:
+                with contextlib.suppress(StorageError):  # no room to remove: the payloads stay, and nothing names them
+                    self._items.update(owner, {}, found)
+
+        if keys:
+            commit.add_done_callback(go_on)
 
     def _forget(self, owner: str, node: str, ids: Iterable[str]) -> list[str]:
         keys = [item_key(node, id_) for id_ in ids]

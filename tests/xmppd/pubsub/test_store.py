@@ -123,6 +123,38 @@ async def test_payload_that_could_not_be_written_is_not_given_later(
     assert await store.payload(OWNER, "n", "i0") == PAYLOAD
 
 
+async def test_payload_stays_when_its_head_could_not_be_removed(
+    maps: tuple[MapStore, MapStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = NodeStore(*maps)
+    nodes, node = await filled(store, 1)
+    failing = Commit()
+    with monkeypatch.context() as broken:
+        broken.setattr(maps[0], "update", lambda *_: failing)
+        commit = store.remove_items(OWNER, nodes, node, ["i0"])
+        failing.finish(StorageFull("full"))
+        with pytest.raises(StorageFull):
+            await commit
+    fresh = NodeStore(*maps)
+    assert list((await fresh.load(OWNER)).by_name["n"].items) == ["i0"]
+    assert await fresh.payload(OWNER, "n", "i0") == PAYLOAD
+
+
+async def test_item_that_is_published_again_before_its_removal_is_durable_keeps_its_payload(
+    maps: tuple[MapStore, MapStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = NodeStore(*maps)
+    nodes, node = await filled(store, 2)
+    slow = Commit()
+    with monkeypatch.context() as waiting:
+        waiting.setattr(maps[0], "update", lambda *_: slow)
+        store.remove_items(OWNER, nodes, node, ["i0", "i1"])
+    commit = store.put_item(OWNER, nodes, node, "i0", head(9), XML, 10)
+    slow.finish()
+    await commit
+    assert list(await maps[1].items(OWNER)) == [item_key("n", "i0")]
+
+
 def test_cache_holds_as_much_as_its_limit_and_forgets_what_was_used_longest_ago() -> None:
     cache = ItemCache(limit=20)
     cache.put("o", "a", b"x" * 10)
