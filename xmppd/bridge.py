@@ -17,7 +17,7 @@ from codec.xml_reader import USUAL_HEADERS
 from codec.xml_writer import XmlWriter
 from xmppd.addresses import Address
 from xmppd.bridge_dial import BridgeError
-from xmppd.wire_live import Crossed, Watched
+from xmppd.wire_live import Crossed, Mirrors, Watched
 
 READ_BYTES = 65_536
 CLOSE_S = 5.0
@@ -45,6 +45,7 @@ class Bridge:
         self._dialer = dialer
         self._say = say
         self._watch = watch
+        self._mirrors = Mirrors()
         self._dictionaries = load_all()
         self._resumable = Resumable()
         self._pool = ParserPool(USUAL_HEADERS["jabber:client"])
@@ -95,7 +96,7 @@ class Bridge:
             writer.write(b"".join(parts))
             return
         plain = Translator(self._dictionaries, self._resumable, self._pool)
-        translator = plain if self._watch is None else Watched(plain, self._dictionaries, self._watch)
+        translator = plain if self._watch is None else Watched(plain, self._dictionaries, self._mirrors, self._watch)
 
         async def pump(source: asyncio.StreamReader, translate: Callable[[bytes], Output]) -> None:
             with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 What it shows is the traffic of the clients that connect to it and nobody else's: the server has no ear for this, and gets none.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from codec.binary_translator import FROM_SERVER, Output, Translator
 from codec.events import BadStanza, Event, StreamClosed, StreamOpened
 from codec.stanza import Stanza
 from codec.xml_writer import XmlWriter
+
+MAX_MIRRORS = 100
 
 UP, DOWN = "client to server", "server to client"
 
@@ -50,23 +53,43 @@ class Sums:
         self.xml_bytes += crossed.xml_bytes
 
 
+class Mirrors:
+    """The tables of what goes up as the server has them, for each of the clients' own; those of a session that is resumed go on."""
+
+    def __init__(self) -> None:
+        self._by_id: OrderedDict[int, tuple[SentTables, SeenTables]] = OrderedDict()
+
+    def of(self, sent: SentTables) -> SeenTables:
+        """Return the mirror of some tables, an empty one for those that have just begun."""
+        found = self._by_id.setdefault(id(sent), (sent, SeenTables()))  # who is kept keeps its id
+        if len(self._by_id) > MAX_MIRRORS:
+            self._by_id.popitem(last=False)
+        return found[1]
+
+
 class Watched:
     """A translator that tells what it does.
 
     Args:
         translator: does the work.
+        mirrors: shared by all connections of a process.
         tell: takes each frame.
     """
 
     def __init__(
-        self, translator: Translator, dictionaries: Mapping[bytes, Dictionary], tell: Callable[[Crossed], None]
+        self,
+        translator: Translator,
+        dictionaries: Mapping[bytes, Dictionary],
+        mirrors: Mirrors,
+        tell: Callable[[Crossed], None],
     ) -> None:
         self._translator = translator
+        self._mirrors = mirrors
         self._tell = tell
         self._arrived = b""
         # reads what goes up as the server does, to know its tables and what it means
         self._server = BinaryReader(FROM_SERVER, translator.session, dictionaries)
-        self._mirrors: SentTables | None = None
+        self._mirrored: SentTables | None = None
 
     def close(self) -> None:
         """As `Translator.close`."""
@@ -122,25 +145,16 @@ class Watched:
     def _mirror(self) -> None:
         """Have the tables of what goes up as the server has them: from the beginning, or taken over from an earlier connection."""
         sent = self._translator.writer.tables
-        if sent is self._mirrors:
+        if sent is self._mirrored:
             return
-        self._mirrors = sent
-        self._server.tables = None if sent is None else _mirrored(sent)
+        self._mirrored = sent
+        self._server.tables = None if sent is None else self._mirrors.of(sent)
 
     def _explained(self, frame: bytes, tables: SeenTables | None) -> Explained:
         try:
             return explain(frame, self._translator.writer.dictionary, self._translator.session, tables)
         except Malformed as error:
             return Explained(f"? ({error})", len(frame))
-
-
-def _mirrored(sent: SentTables) -> SeenTables:
-    seen = SeenTables()
-    for value, slot in sent.jids.values().items():
-        seen.jids.put(slot, value)
-    for packed, slot in sent.values.values().items():
-        seen.values.put(slot, packed)
-    return seen
 
 
 def _xml_bytes(event: Event) -> int:

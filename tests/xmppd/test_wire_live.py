@@ -2,22 +2,23 @@
 
 from typing import Any
 
+from codec.binary_tables import SentTables
 from codec.binary_translator import Resumable
 from codec.element import Element
 from codec.events import Event
 from codec.stanza import Stanza
 from tests.codec.binary_samples import DICTIONARIES, OWN, SAMPLES
 from tests.codec.test_binary_translator import BOUND, HEADER, SUCCESS2, Line
-from xmppd.wire_live import DOWN, UP, Crossed, Sums, Watched
+from xmppd.wire_live import DOWN, MAX_MIRRORS, UP, Crossed, Mirrors, Sums, Watched
 
 
 class WatchedLine(Line):
     """A connection whose translator is watched."""
 
-    def __init__(self, resumable: Resumable | None = None) -> None:
+    def __init__(self, resumable: Resumable | None = None, mirrors: Mirrors | None = None) -> None:
         super().__init__(resumable=resumable)
         self.told: list[Crossed] = []
-        translator: Any = Watched(self.translator, DICTIONARIES, self.told.append)
+        translator: Any = Watched(self.translator, DICTIONARIES, mirrors or Mirrors(), self.told.append)
         self.translator = translator
 
     def last(self, direction: str) -> Crossed:
@@ -89,3 +90,13 @@ def test_a_keepalive_is_one_byte_in_either_form() -> None:
     line.say(HEADER)
     line.say(" ")
     assert (line.last(UP).frame.kind, line.last(UP).xml_bytes) == ("PING", 1)
+
+
+def test_tables_that_go_on_are_mirrored_on() -> None:
+    mirrors, tables = Mirrors(), SentTables()
+    mirror = mirrors.of(tables)
+    assert mirrors.of(tables) is mirror
+    assert mirrors.of(SentTables()) is not mirror
+    for _ in range(MAX_MIRRORS):
+        mirrors.of(SentTables())
+    assert mirrors.of(tables) is not mirror  # forgotten, and begun anew
