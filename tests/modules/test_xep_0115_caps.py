@@ -5,13 +5,15 @@ import asyncio
 import pytest
 
 from codec.element import parse_element
+from codec.jid import JID
 from codec.payloads.data_form import Field, Form
 from codec.payloads.disco import Identity, Info
+from codec.stanza import IQ, Presence, Stanza
 from tests.modules.conftest import MakeWorld
 from tests.support.world import Client, World
 from xmppd.hooks import FeaturesEvent, stream_features
 from xmppd.modules import xep_0115_caps
-from xmppd.modules.xep_0115_caps import CapsModule, verification_string
+from xmppd.modules.xep_0115_caps import CapsModule, Known, verification_string
 
 NS = "http://jabber.org/protocol/caps"
 INFO_NS = "http://jabber.org/protocol/disco#info"
@@ -250,3 +252,56 @@ async def test_answer_that_is_too_long_is_not_kept(world: World, monkeypatch: py
     task = asyncio.create_task(caps.discover(romeo.resource))
     await answer(romeo, EXODUS)
     assert await task is None
+
+
+async def test_client_on_another_server_is_asked_by_the_account_and_known_to_all_with_its_hash(world: World) -> None:
+    host, far = world.host(), JID("juliet@far.example/balcony")
+    taken: list[Stanza] = []
+
+    class Remote:
+        def take(self, stanza: Stanza) -> None:
+            taken.append(stanza)
+
+    host.shared.components.remote = Remote()  # type: ignore[assignment]
+    caps = host.module(CapsModule)
+    known = Known()
+    element = parse_element(f"<c xmlns='{NS}' hash='sha-1' node='urn:n' ver='{EXODUS_VER}'/>".encode())
+    known.note(Presence.build(element, from_=far))
+    waiting = [
+        asyncio.ensure_future(caps.discover_for(far, known, JID("romeo@example.org"))),
+        asyncio.ensure_future(caps.discover_for(far, known, JID("nurse@example.org"))),
+    ]
+    await world.settle()
+    (question,) = taken
+    assert (question.to, question.from_) == (far, "romeo@example.org") and isinstance(question, IQ)
+    answer = Info(node=f"urn:n#{EXODUS_VER}", identities=EXODUS.identities, features=EXODUS.features)
+    await host.send(question.reply(answer))
+    assert await asyncio.gather(*waiting) == [frozenset(EXODUS.features)] * 2
+    other = Known()
+    other.note(Presence.build(element, from_=JID("tybalt@far.example/hall")))
+    assert caps.features_for(other) == frozenset(EXODUS.features)
+    other.note(Presence.build(from_=far))
+    assert caps.features_for(other) is None
+
+
+async def test_client_on_another_server_whose_answer_is_wrong_is_asked_once(world: World) -> None:
+    host, far = world.host(), JID("juliet@far.example/balcony")
+    taken: list[Stanza] = []
+
+    class Remote:
+        def take(self, stanza: Stanza) -> None:
+            taken.append(stanza)
+
+    host.shared.components.remote = Remote()  # type: ignore[assignment]
+    caps = host.module(CapsModule)
+    known = Known()
+    element = parse_element(f"<c xmlns='{NS}' hash='sha-1' node='urn:n' ver='forged'/>".encode())
+    known.note(Presence.build(element, from_=far))
+    waiting = asyncio.ensure_future(caps.discover_for(far, known, JID("romeo@example.org")))
+    await world.settle()
+    (question,) = taken
+    assert isinstance(question, IQ)
+    await host.send(question.reply(EXODUS))
+    assert await waiting is None
+    assert await caps.discover_for(far, known, JID("romeo@example.org")) is None
+    assert len(taken) == 1

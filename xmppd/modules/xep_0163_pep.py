@@ -22,6 +22,7 @@ from xmppd.clock import time_of_id
 from xmppd.hooks import (
     DiscoEvent,
     NodeEvent,
+    Phase,
     PresenceChangedEvent,
     PresenceEvent,
     disco_info,
@@ -226,7 +227,7 @@ class PepModule(
             )
         )
 
-    @on(presence_received)
+    @on(presence_received, phase=Phase.ANNOTATE)
     def hear(self, event: PresenceEvent) -> PresenceEvent:
         """Learn what clients on other servers want to know of, and who may see whose presence now."""
         presence, account = event.presence, event.account
@@ -265,7 +266,7 @@ class PepModule(
             if added:
                 await self.give_last(account.jid, jid, added)
 
-    @on(presence_sent)
+    @on(presence_sent, phase=Phase.ANNOTATE)
     def grant(self, event: PresenceEvent) -> PresenceEvent:
         """Give the last items to clients elsewhere of one who may see the account's presence from now on."""
         to = event.presence.to
