@@ -1,13 +1,14 @@
 """What Prosody and ejabberd have in common as peers: a domain, ports, accounts, and how they prove who they are."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from bench.accounts import PASSWORD
 from tests.support.ca import Leaf
-from tests.support.daemon import Daemon, free_ports
-from tests.support.person import Person
+from tests.support.daemon import Daemon, free_ports, wait_until
+from tests.support.person import TIMEOUT_S, Person
 
 PLUGINS = ("xep_0030", "xep_0045", "xep_0199")
 
@@ -62,6 +63,12 @@ class Peer(Daemon):
         "out external": it logged in there by its certificate; "in dialback": the other did here, by dialback; and so on.
         """
         raise NotImplementedError
+
+    async def has_received(self, id_: str) -> None:
+        """Wait until its log has a stanza with that id."""
+        await asyncio.to_thread(
+            wait_until, lambda: f"id='{id_}'" in self.log_text(), f"{id_} at {self.name}", TIMEOUT_S * 2
+        )
 
     def add_accounts(self, *users: str) -> None:
         """Make accounts with the password `PASSWORD`, before or while it runs; those that exist are left alone."""
