@@ -1,11 +1,15 @@
 """A client's stream in the binary form: how it comes to speak it, and that nothing else changes."""
 
 import asyncio
+import json
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from codec.binary_dictionary import load_all
+from codec import binary_dictionary
+from codec.binary_dictionary import Dictionary, load_all
+from codec.binary_features import SeenFeatures
 from codec.binary_head import Session
 from codec.binary_reader import BINARY_NS, BinaryReader
 from codec.binary_tables import Claim, SeenTables, Tables
@@ -98,6 +102,32 @@ async def test_after_the_upgrade_hello_is_answered_with_hello_and_features(world
     assert isinstance(opened, StreamOpened) and opened.from_ == "example.org"
     assert features.tag == "http://etherx.jabber.org/streams features"
     assert features.find(f"{BINARY_NS} binary") is None
+
+
+async def test_features_are_made_for_each_dictionary_by_itself(world: World) -> None:
+    tables = json.loads((Path(binary_dictionary.__file__).parent / "dictionaries" / "0001.json").read_bytes())
+    tables["values"].reverse()
+    other = Dictionary(json.dumps(tables).encode())
+    both = {NEWEST.id: NEWEST, other.id: other}
+    world.offer_binary(BinaryWire(both, offers_tables=False))
+    _, expected = await (await upgraded(world)).hello()
+    client = await upgraded(world, f"<upgrade xmlns='{BINARY_NS}' dict='{other.id.hex()}'/>")
+    client.reader = client.connection.reader = BinaryReader(ReaderLimits(), client.session, both)  # type: ignore[assignment]
+    client.writer.dictionary = other
+    _, features = await client.hello()
+    assert features == expected
+
+
+async def test_features_that_the_client_has_told_of_come_as_one_byte(world: World) -> None:
+    seen = SeenFeatures()
+    for is_again in (False, True):
+        client = await upgraded(world)
+        client.reader.told = seen.tell("example.org")
+        hello = client.writer.header(from_=None, id_="", to="example.org", features=client.reader.told.hashes)
+        assert bool(client.reader.told.hashes) is is_again
+        _, features = await client.say(hello)
+        assert features.find("urn:ietf:params:xml:ns:xmpp-sasl mechanisms") is not None
+        assert (client.stream.writer.peer_features != ()) is is_again
 
 
 @pytest.mark.parametrize(
