@@ -150,11 +150,10 @@ def _write_jid(jid: JID, session: Session, tables: SentTables | None, out: list[
 def _write_related(jid: JID, tables: SentTables, out: list[bytes]) -> bool:
     """Write a JID by an entry of the same bare JID if there is one; put it into the tables in any case."""
     bare = jid.bare
-    known = tables.jids.values()
     start = f"{bare}/"
-    near = known.get(bare) if jid.resourcepart else None
+    near = tables.jids.peek(bare) if jid.resourcepart else None
     if near is None:
-        near = next((slot for other, slot in known.items() if other.startswith(start)), None)
+        near = tables.jids.starting(start)
     if near is not None and not jid.resourcepart:
         out.append(integer(BARE_OF - near))
         return True

