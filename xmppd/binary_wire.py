@@ -26,7 +26,7 @@ UPGRADE = f"{BINARY_NS} upgrade"
 UNKNOWN_DICTIONARY = f"{BINARY_NS} unknown-dictionary"
 
 MAX_KEPT_BYTES = 12_288
-"""Tables of a session that waits to be resumed; larger ones are forgotten. Full ones of a phone take 6 KiB, what a hostile client fills 64."""
+"""Tables of a session that waits to be resumed; larger ones are forgotten. Full ones of a phone take 7 KiB, what a hostile client fills 64."""
 
 
 class BinaryStream(Protocol):
