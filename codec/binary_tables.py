@@ -67,9 +67,10 @@ class SentTable(Generic[V]):
         count: how many values were put in since the beginning.
     """
 
-    __slots__ = ("_numbers", "_order", "_packed", "count")
+    __slots__ = ("_last", "_numbers", "_order", "_packed", "count")
 
     def __init__(self) -> None:
+        self._last: tuple[V, int] | None = None  # what was found last, which is often asked for again
         self._packed = b"\n"
         self._order = bytearray()
         self._numbers = bytearray()
@@ -80,10 +81,14 @@ class SentTable(Generic[V]):
 
     def find(self, value: V) -> int | None:
         """Return the slot of a value, which counts as used now."""
+        last = self._last
+        if last is not None and last[0] == value:
+            return last[1]
         slot = self.peek(value)
-        if slot is not None and self._order[-1] != slot:
+        if slot is not None:
             self._order.remove(slot)
             self._order.append(slot)
+            self._last = value, slot
         return slot
 
     def peek(self, value: V) -> int | None:
@@ -105,6 +110,7 @@ class SentTable(Generic[V]):
         key = _key(value)
         if b"\n" in key:
             return None
+        self._last = None
         parts = self._packed[1:-1].split(b"\n") if self._order else []
         free = parts.index(b"") if b"" in parts else len(parts)
         slot = self._order.pop(0) if len(self._order) == SLOTS else free
@@ -135,6 +141,7 @@ class SentTable(Generic[V]):
         """
         if not 0 <= count <= self.count:
             raise Malformed("a table with more entries than were sent")
+        self._last = None
         self._order = bytearray([slot for slot in self._order if self._number(slot) <= count])
         parts = self._packed[1:-1].split(b"\n")
         last = max(self._order, default=-1)
