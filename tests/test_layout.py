@@ -77,6 +77,7 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "xmppd.resource",
             "xmppd.rooms",
             "xmppd.sasl",
+            "xmppd.stream_limits",
         ),
     ),
     ("xmppd/storage_url.py", ("storage",)),

@@ -20,7 +20,6 @@ from xmppd.s2s.peer import (
     BIDI_FEATURE,
     BIDI_NS,
     DIALBACK_FEATURE,
-    LIMITS_NS,
     SASL_NS,
     SM_NS,
     TLS_NS,
@@ -31,6 +30,7 @@ from xmppd.s2s.peer import (
     dialback,
     sm_enabled,
 )
+from xmppd.stream_limits import limits_feature
 
 RESULT, VERIFY = "jabber:server:dialback result", "jabber:server:dialback verify"
 
@@ -86,7 +86,7 @@ class IncomingStream(PeerStream):
                     features.append(Element(f"{BIDI_FEATURE} bidi"))
             features.append(Element(f"{DIALBACK_FEATURE} dialback", {}, (Element(f"{DIALBACK_FEATURE} errors"),)))
             features.append(Element(f"{SM_NS} sm"))
-        features.append(limits_feature(self.service))
+        features.append(limits_feature(self.service.limits.stanza_bytes, self.service.idle_s))
         return features
 
     def _may_prove(self) -> bool:
@@ -288,14 +288,6 @@ class IncomingStream(PeerStream):
             self.end("connection-timeout", "No domain was proven.")
             return
         super().tick(idle_s, age_s)
-
-
-def limits_feature(service: PeerService) -> Element:
-    """Return what the peer may send on the stream (XEP-0478)."""
-    children = [Element(f"{LIMITS_NS} max-bytes", {}, (str(service.limits.stanza_bytes),))]
-    if service.idle_s:
-        children.append(Element(f"{LIMITS_NS} idle-seconds", {}, (str(int(service.idle_s)),)))
-    return Element(f"{LIMITS_NS} limits", {}, tuple(children))
 
 
 def _domain(text: str | None) -> str:

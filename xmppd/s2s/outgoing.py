@@ -28,6 +28,7 @@ from xmppd.s2s.peer import (
     Waiting,
     dialback,
 )
+from xmppd.stream_limits import max_bytes_of
 
 FEATURES = f"{STREAMS_NS} features"
 RESULT, VERIFY = "jabber:server:dialback result", "jabber:server:dialback verify"
@@ -165,6 +166,7 @@ class OutgoingStream(PeerStream):
 
     def _featured(self, features: Element) -> None:
         self._features = features
+        self.max_bytes = max_bytes_of(features)
         if self._stage == "proven":
             self._enable()
             return

@@ -36,7 +36,6 @@ TLS_NS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL_NS = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIDI_NS, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
 DIALBACK_FEATURE = "urn:xmpp:features:dialback"
-LIMITS_NS = "urn:xmpp:stream-limits:0"
 ERROR = f"{STREAMS_NS} error"
 
 ACK_AFTER_STANZAS = 20
@@ -115,6 +114,7 @@ class PeerStream(Stream):
         acks: counts both ways, from <enable/> on where there is one. is_managed: by XEP-0198.
         pinged: counts what is sent, and stored, while it is not managed.
         is_given_up: it carries no more.
+        max_bytes: how large a stanza the peer takes (XEP-0478), None where it does not say.
     """
 
     __slots__ = (
@@ -126,6 +126,7 @@ class PeerStream(Stream):
         "heard",
         "is_given_up",
         "is_managed",
+        "max_bytes",
         "ours",
         "pinged",
         "routes",
@@ -141,6 +142,7 @@ class PeerStream(Stream):
         self.routes: list[RouteLike] = []
         self.is_managed = False
         self.is_given_up = False
+        self.max_bytes: int | None = None
         self._used_at = connection.loop.seconds
         self._asked_at: int | None = None
         self._pinged_at: int | None = None

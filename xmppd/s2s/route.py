@@ -117,7 +117,13 @@ class Route:
                 self._connect_soon()
             return
         while self._queue and stream.has_room:
-            stream.transmit(self._queue.take())
+            entry = self._queue.take()
+            if stream.max_bytes is not None and len(entry.stanza.to_xml()) > stream.max_bytes:
+                self._give_back(
+                    [entry], StanzaError("policy-violation", text=f"{self.theirs} takes no stanza so large.")
+                )
+            else:
+                stream.transmit(entry)
 
     def arrived(self, entries: list[Entry]) -> None:
         """The other server has these."""
@@ -341,10 +347,13 @@ class Route:
         self._bounce(self._queue.take_due(self._now()), self._latest)
 
     def _bounce(self, entries: list[Entry], error: CannotTalk) -> None:
+        self._give_back(entries, StanzaError(error.condition, text=self._text(error)))
+
+    def _give_back(self, entries: list[Entry], error: StanzaError) -> None:
         """Give stanzas back to their senders, and forget them."""
         for entry in entries:
             if _is_answered(entry.stanza):
-                reply = error_reply(entry.stanza, StanzaError(error.condition, text=self._text(error)))
+                reply = error_reply(entry.stanza, error)
                 waiting = None if reply is None or reply.to is None else self._service.shared.route(reply)
                 if waiting is not None:
                     self._service.shared.spawn(waiting)
