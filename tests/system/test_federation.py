@@ -14,6 +14,7 @@ from tests.support.federation import claims
 from tests.support.federation.internet import Internet, small_internet
 from tests.support.federation.ours import OurServer
 from tests.support.federation.peer import Mode, Peer
+from tests.support.person import TIMEOUT_S, Person
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
@@ -170,6 +171,48 @@ async def test_what_waited_for_a_dead_peer_outlives_our_own_death(world: World, 
         await claims.chat(sender, far)
     finally:
         await claims.leave_all(sender, far)
+
+
+@each_kind
+async def test_a_peer_that_dies_amid_a_stream_of_messages_misses_none_and_gets_none_twice_of_what_came_later(
+    world: World, kind: Kind
+) -> None:
+    peer = world.peers[kind]
+    sender = await world.ours.login(f"romeo@{DOMAINS[THEY_OPEN]}")
+    far = await peer.login("juliet")
+    seen: list[str] = []
+    try:
+        await claims.ping(sender, far)
+        texts = [f"amid {number}" for number in range(90)]
+        for text in texts[:30]:
+            claims.send(sender, far.boundjid.bare, text)
+        await far.wait_for(lambda s: s["body"] == texts[9], texts[9])
+        peer.kill9()
+        for text in texts[30:60]:
+            claims.send(sender, far.boundjid.bare, text)
+        await sender.settle()
+        await far.wait_disconnected()
+        seen += [texts[9], *bodies(far, sender)]
+        starting = asyncio.create_task(restart_with_accounts(peer))
+        for text in texts[60:]:
+            claims.send(sender, far.boundjid.bare, text)
+            await sender.settle()
+        await starting
+        far = await peer.login("juliet")
+        await far.wait_message(texts[-1], timeout_s=40)
+        await far.plugin["xep_0199"].send_ping(sender.boundjid.domain, timeout=TIMEOUT_S)
+        seen += [texts[-1], *bodies(far, sender)]
+        assert set(seen) == set(texts)
+        # Of those before its death it may have given out what it had no time to acknowledge.
+        assert sorted(text for text in seen if text in texts[30:]) == sorted(texts[30:])
+    finally:
+        await claims.leave_all(sender, far)
+
+
+def bodies(person: Person, sender: Person) -> list[str]:
+    """Return what the messages of somebody say that a person has got and not looked at."""
+    messages = [stanza for stanza in person.received if stanza.name == "message" and stanza["type"] != "error"]
+    return [message["body"] for message in messages if message["from"].bare == sender.boundjid.bare]
 
 
 async def restart_with_accounts(peer: Peer) -> None:
