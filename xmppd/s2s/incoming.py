@@ -10,6 +10,7 @@ Until one is proven the stream brings nothing. It may be asked about our own key
 
 import base64
 import binascii
+from collections.abc import Collection
 
 from codec.element import Element
 from codec.events import StreamOpened
@@ -42,12 +43,12 @@ class IncomingStream(PeerStream):
         stream_id: of the present header.
     """
 
-    __slots__ = ("_asked_about", "_is_bidi", "_is_external", "stream_id")
+    __slots__ = ("_asked_about", "_certified", "_is_bidi", "stream_id")
 
     def __init__(self, connection: object, service: PeerService) -> None:
         super().__init__(connection, service)
         self.stream_id = ""
-        self._is_external = False
+        self._certified: set[str] = set()
         self._is_bidi = False
         self._asked_about: set[Pair] = set()
 
@@ -69,6 +70,8 @@ class IncomingStream(PeerStream):
         if (header.version or "0.9").partition(".")[0] != "1":
             raise StreamError("unsupported-version")
         self.write(self.writer.features(self._features()))
+        for pair in self.heard:  # logged in by SASL: what is ours may follow now, not before (XEP-0288 §2.2)
+            self._offer(pair)
         return None
 
     def _features(self) -> list[Element]:
@@ -132,6 +135,7 @@ class IncomingStream(PeerStream):
             return
         self.send_element(Element(f"{TLS_NS} proceed"))
         tls, ours = self.service.tls, self.ours
+        self._is_bidi = False  # what was said in plain text counts no more (RFC 6120 §5.4.3.3)
         self.connection.start_tls(lambda _: tls.accept(ours, direct=False))
         self.restart()
 
@@ -151,7 +155,7 @@ class IncomingStream(PeerStream):
             self._fail("not-authorized")
         else:
             self.send_element(Element(f"{SASL_NS} success"))
-            self._is_external = True
+            self._certified.add(self.theirs)
             self._prove((self.theirs, self.ours))
             self.restart()
 
@@ -163,9 +167,11 @@ class IncomingStream(PeerStream):
         theirs, ours = pair
         self.heard.add(pair)
         self.reader.limits = self.service.limits
-        self.service.log.info(
-            "s2s_in", theirs=theirs, ours=ours, address=self.address, by_certificate=self._is_external
-        )
+        by_certificate = theirs in self._certified
+        self.service.log.info("s2s_in", theirs=theirs, ours=ours, address=self.address, by_certificate=by_certificate)
+
+    def _offer(self, pair: Pair) -> None:
+        theirs, ours = pair
         if self._is_bidi:
             self.service.federation.offer(ours, theirs, self)
 
@@ -187,7 +193,7 @@ class IncomingStream(PeerStream):
         elif pair not in self._asked_about:
             terms = self.service.policy.terms(theirs)
             if terms.takes_certificate and self.doubt(theirs) is None:
-                self._is_external = True
+                self._certified.add(theirs)
                 self._claimed(pair, None)
                 return
             self._asked_about.add(pair)
@@ -201,6 +207,8 @@ class IncomingStream(PeerStream):
         if not self.service.policy.allows(theirs):
             return StanzaError("policy-violation")
         terms = self.service.policy.terms(theirs)
+        if terms.requires_tls and not self.is_secure:  # the header may have named another domain, or none
+            return StanzaError("policy-violation", text="TLS comes first.")
         if (not terms.takes_dialback or terms.pins) and self.doubt(theirs) is not None:
             return StanzaError("not-authorized", text=f"The certificate is what counts here: {self.doubt(theirs)}.")
         if len(self._asked_about) >= PENDING_PER_STREAM or self.service.waiting >= PENDING_IN_ALL:
@@ -230,6 +238,7 @@ class IncomingStream(PeerStream):
         self._answer(pair, refusal)
         if refusal is None:
             self._prove(pair)
+            self._offer(pair)
             return
         self.service.log.info(
             "s2s_key_refused", theirs=pair[0], ours=pair[1], reason=str(refusal), address=self.address
@@ -273,9 +282,9 @@ class IncomingStream(PeerStream):
     # time
 
     @property
-    def is_proven_by_certificate(self) -> bool:
-        """Whether what it may bring rests on the peer's certificate."""
-        return self._is_external
+    def certified(self) -> Collection[str]:
+        """Domains that the peer's certificate has proven."""
+        return self._certified
 
     @property
     def is_asking(self) -> bool:

@@ -9,6 +9,7 @@ have stanzas for it. It proves our domain only when the route wants to send.
 
 import asyncio
 import base64
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from codec.element import Element
@@ -188,6 +189,7 @@ class OutgoingStream(PeerStream):
 
     def _start_tls(self) -> None:
         tls, ours, theirs = self.service.tls, self.ours, self.theirs
+        self._stage = "begun"
         self.connection.start_tls(lambda _: tls.connect(ours, theirs, direct=False))
         self.restart()
 
@@ -293,10 +295,9 @@ class OutgoingStream(PeerStream):
         self._owner.ended(self)
 
     @property
-    def is_proven_by_certificate(self) -> bool:
-        """Whether what it may bring rests on the peer's certificate."""
-        terms = self.service.policy.terms(self.theirs)
-        return bool(self.heard) and (bool(terms.pins) or not terms.takes_dialback)
+    def certified(self) -> Collection[str]:
+        """Domains for which the peer's certificate is what counts: without it this stream would not be."""
+        return () if self.service.policy.terms(self.theirs).takes_dialback else (self.theirs,)
 
     @property
     def is_asking(self) -> bool:

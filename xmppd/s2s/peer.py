@@ -8,7 +8,7 @@ A *pair* is (their domain, our domain). Which pairs a stream may bring stanzas f
                           server takes the stanzas of a stream in order; all others count as arrived when they are written
 """
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -47,6 +47,9 @@ Pair = tuple[str, str]
 
 class RouteLike(Protocol):
     """What a stream needs of the route whose stanzas it carries."""
+
+    ours: str
+    theirs: str
 
     def arrived(self, entries: list[Entry]) -> None:
         """The peer has these."""
@@ -174,7 +177,7 @@ class PeerStream(Stream):
         certificate = self.certificate
         if certificate is None:
             return "it has shown no certificate"
-        return certificate.verdict(domain, self.service.policy.terms(domain).pins)
+        return certificate.verdict(domain, self.service.policy.terms(domain).pins, self.service.shared.clock.now())
 
     @property
     def address(self) -> str:
@@ -280,7 +283,7 @@ class PeerStream(Stream):
 
     def _acked(self, covered: list[tuple[Stanza, Any]]) -> None:
         for route in self.routes:
-            route.arrived([Entry(stanza, id_, 0.0) for stanza, id_ in covered])
+            route.arrived(_entries_of(route, covered))
 
     def _progress(self) -> None:
         """More of what the peer has sent is committed: its acknowledgement may leave. Or it failed: the peer must send it again."""
@@ -302,9 +305,9 @@ class PeerStream(Stream):
         self._used_at = self.connection.loop.seconds
         self.service.shared.metrics.stanzas_sent[entry.stanza.kind] += 1
         if self.is_managed:
-            self.acks.keep(entry.stanza, entry.id)
+            self.acks.keep(entry.stanza, entry)
         elif entry.id:
-            self.pinged.keep(entry.stanza, entry.id)
+            self.pinged.keep(entry.stanza, entry)
         self.send(entry.stanza)
 
     def before_flush(self) -> None:
@@ -356,8 +359,7 @@ class PeerStream(Stream):
             self.service.log.info("s2s_silent", ours=self.ours, theirs=self.theirs)
             self.connection.abort()
             return
-        certificate = self.certificate
-        if certificate is not None and self.is_proven_by_certificate and self._has_expired(certificate):
+        if self._has_expired():
             self.end("reset", "Your certificate has expired.")
             return
         is_idle = min(idle_s, loop.seconds - self._used_at) >= self.service.idle_s > 0
@@ -365,13 +367,17 @@ class PeerStream(Stream):
             self.close()
         self.reader.sleep()
 
-    def _has_expired(self, certificate: PeerCertificate) -> bool:
-        return certificate.is_expired(self.service.shared.clock.now())
+    def _has_expired(self) -> bool:
+        """Whether a domain rests on a certificate whose time is over; where it is pinned its dates do not count."""
+        certificate = self.certificate
+        if certificate is None or not certificate.is_expired(self.service.shared.clock.now()):
+            return False
+        return any(not self.service.policy.terms(domain).pins for domain in self.certified)
 
     @property
-    def is_proven_by_certificate(self) -> bool:
-        """Whether what it may bring rests on the peer's certificate."""
-        return False
+    def certified(self) -> Collection[str]:
+        """Domains that rest on the peer's certificate."""
+        return ()
 
     @property
     def is_asking(self) -> bool:
@@ -407,10 +413,10 @@ class PeerStream(Stream):
         if self.is_given_up:
             return
         self.is_given_up = True
-        left = [Entry(stanza, id_, 0.0) for stanza, id_ in (*self.pinged.give_up(), *self.acks.give_up())]
+        left = [*self.pinged.give_up(), *self.acks.give_up()]
         routes, self.routes = self.routes, []
         for route in routes:
-            route.let_go(self, left)
+            route.let_go(self, _entries_of(route, left))
         self.gave_up()
 
     def gave_up(self) -> None:
@@ -419,6 +425,11 @@ class PeerStream(Stream):
     def log_broken(self) -> None:
         """Log the exception being handled."""
         self.service.log.exception("s2s_stream_broke", ours=self.ours, theirs=self.theirs, address=self.address)
+
+
+def _entries_of(route: RouteLike, kept: list[tuple[Stanza, Any]]) -> list[Entry]:
+    """Return those of a stream's stanzas that one of its routes has handed to it."""
+    return [entry for _, entry in kept if entry.is_of(route.ours, route.theirs)]
 
 
 def sm_enabled() -> Element:

@@ -32,6 +32,11 @@ class Entry:
     id: int
     until: float
 
+    def is_of(self, ours: str, theirs: str) -> bool:
+        """Whether it goes from the one domain to the other."""
+        from_, to = self.stanza.from_, self.stanza.to
+        return from_ is not None and to is not None and from_.domainpart == ours and to.domainpart == theirs
+
 
 class Budget:
     """Bytes that all queues share; `left` may go below zero by what was stored before the start."""
@@ -126,10 +131,15 @@ class Queue:
         if keys:
             self._store.update(self._owner, {}, keys)
 
-    async def load(self, until: float) -> None:
-        """Read what was stored before the start of this process."""
+    async def load(self, until: float) -> list[str]:
+        """Read what was stored before the start of this process; return the keys of what cannot be read, which stays stored."""
+        unreadable = []
         for key, xml in (await self._store.items(self._owner)).items():
-            self._add(Entry(read_stanza(xml), int(key, 16), until))
+            try:
+                self._add(Entry(read_stanza(xml), int(key, 16), until))
+            except ValueError:
+                unreadable.append(key)
+        return unreadable
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codec.element import Element
+from codec.jid import JID
 from codec.stanza import IQ, Message, Presence, Stanza
 from storage.interface import Commit, StorageFull
 from xmppd.connection import Connection, Loop
@@ -94,10 +95,10 @@ class Route:
     def put(self, stanza: Stanza) -> Commit | None:
         """Take a stanza to be sent; see `Component.take`."""
         now = self._now()
-        is_waiting = self.carrier is None and now < self._not_before
+        is_out_of_reach = self.carrier is None and now < self._not_before and self._failures > 1
         keeps = is_kept(stanza) and stanza.from_ is not None and bool(stanza.from_.localpart)
         keeps = keeps and self.ours in self._service.shared.hosts
-        if is_waiting and not isinstance(stanza, Message):
+        if is_out_of_reach and not isinstance(stanza, Message):
             raise StanzaError(self._latest.condition, text=self._text(self._latest))
         if not self._queue.has_room(stanza):
             raise StanzaError("resource-constraint", text=f"Too much waits to be sent to {self.theirs}.")
@@ -127,18 +128,23 @@ class Route:
 
     def arrived(self, entries: list[Entry]) -> None:
         """The other server has these."""
-        self._queue.forget([entry.id for entry in entries])
+        if entries:
+            self._failures = 0
+            self._queue.forget([entry.id for entry in entries])
 
     def let_go(self, stream: PeerStream, entries: list[Entry]) -> None:
         """The stream carries no more; these may not have arrived: messages and presence are sent again, requests are answered."""
         if self.carrier is stream:
             self.carrier = None
-        until = self._now() + self._service.shared.config.s2s.message_wait_s
-        again = [Entry(entry.stanza, entry.id, until) for entry in entries if not isinstance(entry.stanza, IQ)]
-        self._queue.put_back(again)
-        lost = CannotTalk("remote-server-timeout", "the connection was lost")
-        self._bounce([entry for entry in entries if isinstance(entry.stanza, IQ)], lost)
+        self._queue.put_back([entry for entry in entries if not isinstance(entry.stanza, IQ)])
+        self._latest = CannotTalk("remote-server-timeout", "the connection was lost")
+        self._bounce([entry for entry in entries if isinstance(entry.stanza, IQ)], self._latest)
+        if entries:
+            self._wait_longer()  # one that always hangs up on us is not called again and again
+        else:
+            self._failures = 0
         if not self._dialling.is_stopping:
+            self._expire()
             self.pump()
             self._rest()
 
@@ -148,7 +154,6 @@ class Route:
             return
         self.carrier = stream
         stream.routes.append(self)
-        self._failures = 0
         self._not_before = 0.0
         self.pump()
 
@@ -161,7 +166,11 @@ class Route:
             return
         shared = self._service.shared
         ping = IQ.build(
-            Element("urn:xmpp:ping ping"), to=self.theirs, from_=self.ours, type="get", id=f"s2s-{shared.ids.token()}"
+            Element("urn:xmpp:ping ping"),
+            to=JID.parse(self.theirs),
+            from_=JID.parse(self.ours),
+            type="get",
+            id=f"s2s-{shared.ids.token()}",
         )
 
         async def ask() -> None:
@@ -241,7 +250,6 @@ class Route:
             return
         error = task.exception()
         if error is None:
-            self._failures = 0
             self.pump()
         elif isinstance(error, CannotTalk | CannotConnect):
             self._failed(error if isinstance(error, CannotTalk) else CannotTalk(error.condition, str(error)))
@@ -325,9 +333,7 @@ class Route:
     def _failed(self, error: CannotTalk) -> None:
         """Nobody can be reached: refuse what cannot wait, and try again later for the rest."""
         self._latest = error
-        wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2**self._failures)
-        self._failures = min(self._failures + 1, 30)
-        self._not_before = self._now() + wait_s * random.uniform(0.75, 1.25)
+        self._wait_longer()
         self._service.log.info("s2s_failed", theirs=self.theirs, ours=self.ours, reason=str(error))
         for _, future in self._verifying.values():
             if not future.done():
@@ -342,6 +348,11 @@ class Route:
             if self._queue:
                 self._connect_soon()
         self._rest()
+
+    def _wait_longer(self) -> None:
+        wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2**self._failures)
+        self._failures = min(self._failures + 1, 30)
+        self._not_before = self._now() + wait_s * random.uniform(0.75, 1.25)
 
     def _expire(self) -> None:
         self._bounce(self._queue.take_due(self._now()), self._latest)
@@ -378,7 +389,9 @@ class Route:
 
     async def load(self) -> None:
         """Take what was stored before the start of this process."""
-        await self._queue.load(self._now() + self._service.shared.config.s2s.message_wait_s)
+        unreadable = await self._queue.load(self._now() + self._service.shared.config.s2s.message_wait_s)
+        if unreadable:
+            self._service.log.error("s2s_queue_unreadable", theirs=self.theirs, ours=self.ours, keys=unreadable)
         self.pump()
 
     async def close(self) -> None:
