@@ -3,7 +3,8 @@
 No input or output: `xep_0198_sm.py` speaks to the client. The state belongs to the resource, so that it outlives its stream.
 
 Inbound: `handled` stanzas were taken; `durable` of them are committed, and no more than that is ever acknowledged (promise 1).
-Outbound: `unacked` holds what was sent and not acknowledged, oldest first, with each one's archive id (0: none).
+Outbound: `unacked` holds what was sent and not acknowledged, oldest first, each with what its sender wants to know it by: for clients
+its archive id (0: none), for other servers its entry in the queue.
 """
 
 from collections import deque
@@ -91,7 +92,7 @@ class Acks:
         self.sent = 0
         self.acked = 0
         self.r_sent_at: int | None = None
-        self.unacked: deque[tuple[Stanza, int]] = deque()
+        self.unacked: deque[tuple[Stanza, Any]] = deque()
         self.waiting: deque[_Pending] | None = None
 
     def took(self, commit: Commit | None) -> None:
@@ -161,9 +162,9 @@ class Acks:
         """What may be acknowledged now, as it goes over the wire."""
         return self.durable % MODULO
 
-    def keep(self, stanza: Stanza, archive_id: int) -> None:
+    def keep(self, stanza: Stanza, mark: Any) -> None:
         """Note a stanza that is sent, or would be if there were a stream."""
-        self.unacked.append((stanza, archive_id))
+        self.unacked.append((stanza, mark))
         self.sent += 1
         self.size_bytes += stanza.size_bytes + STANZA_BYTES
         if len(self.unacked) > self.limit or self.size_bytes > self.max_bytes:
@@ -174,14 +175,14 @@ class Acks:
             self.has_overflown = True
             self.on_overflow()
 
-    def give_up(self) -> list[tuple[Stanza, int]]:
+    def give_up(self) -> list[tuple[Stanza, Any]]:
         """Return what was never acknowledged, oldest first, and forget it."""
         left = list(self.unacked)
         self.unacked.clear()
         self.size_bytes = 0
         return left
 
-    def acknowledge(self, h: int) -> list[tuple[Stanza, int]]:
+    def acknowledge(self, h: int) -> list[tuple[Stanza, Any]]:
         """Take the client's <a h=…/>; return what it covers.
 
         Raises:
