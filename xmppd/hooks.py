@@ -391,6 +391,9 @@ stanzas_undelivered: Signal[UndeliveredEvent] = Signal(
 history_given: Signal[HistoryEvent] = Signal(
     "history_given", "A resource got a page of its history (XEP-0313); not waiting."
 )
+server_stops: Signal[None] = Signal(
+    "server_stops", "The server stops: streams are about to be closed, one after another; not waiting."
+)
 room_message_for_absent: Signal[AbsentEvent] = Signal(
     "room_message_for_absent", "A room (XEP-0045) has members who are not there to see what was just said; not waiting."
 )

@@ -23,6 +23,7 @@ from xmppd.config import Config
 from xmppd.config_sources import ConfigError
 from xmppd.connection import Connection, Loop, MakeEngine
 from xmppd.control import ControlError, ControlServer
+from xmppd.hooks import server_stops
 from xmppd.host import Host, Shared
 from xmppd.listener import Doorkeeper, listen
 from xmppd.loader import LoadError, load
@@ -399,6 +400,8 @@ class Server:
             connection.pause_reading()
         await self.backend.flush()
         await asyncio.sleep(0)  # acknowledgements leave with the end of this turn of the loop
+        for host in self.shared.hosts.values():
+            host.signal(server_stops, None)
         for connection in connections:
             if isinstance(connection.stream, ClientStream):
                 connection.stream.end("system-shutdown")

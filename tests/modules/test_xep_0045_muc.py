@@ -3,7 +3,7 @@
 from storage.memory import MemoryBackend
 from tests.modules.conftest import MakeWorld
 from tests.support.rooms import MODULES, admin, codes, den, enter, presences, say
-from xmppd.hooks import AbsentEvent, room_message_for_absent
+from xmppd.hooks import AbsentEvent, room_message_for_absent, server_stops
 from xmppd.modules.xep_0045_muc import RoomsModule
 
 
@@ -33,11 +33,16 @@ async def test_occupant_ids_stay_the_same_over_a_restart(make_world: MakeWorld) 
     assert len(secrets) == 1
 
 
-async def test_stopping_sends_everybody_away(make_world: MakeWorld) -> None:
+async def test_stopping_sends_everybody_away_at_once(make_world: MakeWorld) -> None:
     world = await make_world(*MODULES)
-    romeo, _, _ = await den(world)
-    await world.host().module(RoomsModule).stop()
-    assert codes((await romeo.drain())[0]) == [110, 332]
+    romeo, juliet, _ = await den(world)
+    await enter(juliet, "Juliet")
+    await romeo.drain()
+    world.host().signal(server_stops, None)
+    assert [codes(stanza) for stanza in await romeo.drain()] == [[110, 332]]
+    await juliet.close()
+    await romeo.expect_nothing()
+    assert not world.host().module(RoomsModule).service.rooms
 
 
 async def test_rooms_work_without_the_module_for_blocking(make_world: MakeWorld) -> None:

@@ -8,7 +8,7 @@ from codec.jid import JID
 from codec.payloads.disco import Item
 from codec.stanza import Message
 from storage.interface import KeyValStore, MapStore
-from xmppd.hooks import AbsentEvent, DiscoItemsEvent, disco_items, room_message_for_absent
+from xmppd.hooks import AbsentEvent, DiscoItemsEvent, disco_items, room_message_for_absent, server_stops
 from xmppd.host import Host
 from xmppd.module import Module, on
 from xmppd.modules.xep_0191_blocking import BlockList
@@ -48,11 +48,11 @@ class RoomsModule(
         world.vanish = self.service.vanish
         self.host.shared.components.add(self.domain, self.service)
 
-    async def stop(self) -> None:
-        """Tell those who are still in rooms that the service ends."""
+    @on(server_stops)
+    def close(self, _: None) -> None:
+        """Tell all who are in rooms that the service ends, before they leave one after another for each other to see."""
         if self.service is not None:
             self.service.close()
-            self.host.shared.components.remove(self.domain)
 
     def _surroundings(self, store: Store, secret: bytes) -> Surroundings:
         host = self.host

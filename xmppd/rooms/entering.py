@@ -28,7 +28,7 @@ from xmppd.rooms.limits import (
     PRESENCES_PER_S,
 )
 from xmppd.rooms.markup import MUC_X, NS, cleaned, item, occupant_id, with_user_x
-from xmppd.rooms.nicks import keys_of, prepare
+from xmppd.rooms.nicks import prepare
 from xmppd.rooms.occupants import Occupant, Session
 from xmppd.rooms.rates import Bucket
 from xmppd.rooms.roles import Affiliation, Role, default_role
@@ -141,7 +141,7 @@ def check_nick(room: Room, bare: JID, nick: str, renamed: Occupant | None = None
     for like in room.occupants.like(nick):
         if like is not renamed and (like.bare != bare or like.nick != nick):
             raise StanzaError("conflict", text="Somebody in the room has that nickname, or one that looks like it.")
-    reserved = room.reserved_by(keys_of(nick), keys_of)
+    reserved = room.reserved_by(nick)
     if reserved is not None and reserved != bare:
         raise StanzaError("conflict", text="That nickname is reserved.")
 
@@ -198,7 +198,7 @@ def enter(room: Room, presence: Presence, codes: tuple[int, ...] = ()) -> None:
     if occupant is None:
         occupant = _new_occupant(room, bare, nick)
         room.occupants.add(occupant)
-        room.people_changed()
+        room.presence_changed()
     session = Session(presence.from_, occupant, _own(room, presence), room.world.outlet.resource(presence.from_))
     room.occupants.add_session(session)
     if nick != presence.to.resourcepart:
@@ -369,7 +369,7 @@ def _gone(
     was_public = room.config.shows(occupant.role)
     made = {sees: presences.unavailable(room, occupant, sees, codes, source, reason=reason) for sees in (True, False)}
     room.occupants.remove(occupant)
-    room.people_changed()
+    room.presence_changed()
     occupant.sessions.clear()
     presences.spread(room, occupant, lambda sees_jid, _: made[sees_jid], is_public=was_public)
 
@@ -389,7 +389,7 @@ def remove(room: Room, occupant: Occupant, codes: tuple[int, ...], reason: str =
 
     presences.spread(room, occupant, make, is_public=was_public)
     room.occupants.remove(occupant)
-    room.people_changed()
+    room.presence_changed()
     if room.may_vanish:
         room.world.vanish(room)
 
@@ -398,7 +398,7 @@ def empty(room: Room, inner: str, codes: tuple[int, ...] = ()) -> None:
     """Send everybody away at once: one presence to each, about itself alone (§10.9, §14.2). `inner` stands in its <x/>."""
     sessions = room.occupants.sessions()
     room.occupants = type(room.occupants)()
-    room.people_changed()
+    room.presence_changed()
     entering, room.entering = room.entering, {}
     for session in sessions:
         away = Presence(session.jid, session.occupant.jid, None, "unavailable")

@@ -10,7 +10,7 @@ from xmppd.errors import StanzaError
 from xmppd.rooms import administering
 from xmppd.rooms.limits import MAX_AFFILIATIONS
 from xmppd.rooms.markup import NS
-from xmppd.rooms.nicks import keys_of, prepare
+from xmppd.rooms.nicks import prepare
 from xmppd.rooms.roles import Affiliation
 from xmppd.rooms.room import Room
 
@@ -74,8 +74,7 @@ def change(room: Room, iq: IQ) -> Commit | IQ:
     if form is None or form.type != "submit" or form.form_type != REGISTER_NS:
         raise StanzaError("bad-request", text="Submit the form with a nickname.")
     nick = prepare(form.value(NICK) or "")
-    keys = keys_of(nick)
-    reserved = room.reserved_by(keys, keys_of)
+    reserved = room.reserved_by(nick)
     used = [occupant for occupant in room.occupants.like(nick) if occupant.bare != bare]
     if used or reserved not in (None, bare):
         raise StanzaError("conflict", text="That nickname is somebody else's.")
@@ -83,7 +82,7 @@ def change(room: Room, iq: IQ) -> Commit | IQ:
         if len(room.people) >= MAX_AFFILIATIONS:
             raise StanzaError("policy-violation", text=f"A room knows at most {MAX_AFFILIATIONS} people.")
         administering.set_affiliation(room, bare, Affiliation.MEMBER)
-    room.people[bare].nick = nick
+    room.reserve(bare, nick)
     return room.world.keeper.save_people(room, (bare,)) or iq.reply()
 
 
@@ -96,5 +95,5 @@ def _remove(room: Room, iq: IQ, affiliation: Affiliation) -> Commit | IQ:
     if affiliation is Affiliation.MEMBER:
         administering.set_affiliation(room, bare, Affiliation.NONE)
     else:
-        known.nick = ""  # an admin or owner steps down by another request
+        room.reserve(bare, "")  # an admin or owner steps down by another request
     return room.world.keeper.save_people(room, (bare,)) or iq.reply()

@@ -55,8 +55,12 @@ def relay_message(room: Room, session: Session | None, message: Message) -> None
     passed = passed.adding_raw(occupant_id_xml(sender.id), OCCUPANT_ID)
     if message.id is not None:
         _remember(room, _key(message.id, target), session, message.id, target)
-    for jid in list(target.sessions):
-        room.world.outlet.send(passed.replace(to=jid))
+    main, passed = target.main, passed.replace(to=None)
+    for other in list(target.sessions.values()):
+        if other is main or other.resource is None:
+            room.world.outlet.send(passed.replace(to=other.jid))
+        else:  # the account's history has it once
+            room.world.outlet.deliver(passed, other)
 
 
 def _key(id_: str, target: Occupant) -> str:

@@ -20,6 +20,7 @@ from xmppd.opaque_ids import OpaqueIds
 from xmppd.rooms.configuration import RoomConfig
 from xmppd.rooms.history import History
 from xmppd.rooms.limits import ENTRIES_BURST, ENTRIES_PER_S
+from xmppd.rooms.nicks import keys_of
 from xmppd.rooms.occupants import Occupant, Occupants, Session
 from xmppd.rooms.outlet import Outlet
 from xmppd.rooms.rates import Bucket
@@ -155,6 +156,7 @@ class Room:
         self.queries = 0
         self.more: dict[str, Any] = {}
         self._absent: tuple[JID, ...] | None = None
+        self._reserved: dict[str, JID] | None = None
 
     # who is what
 
@@ -176,13 +178,18 @@ class Room:
         """Return the room's own owners."""
         return [jid for jid, _ in self.with_affiliation(Affiliation.OWNER)]
 
-    def reserved_by(self, keys: Iterable[str], keys_of: Callable[[str], tuple[str, ...]]) -> JID | None:
-        """Return whose reserved nickname shares one of these keys."""
-        wanted = set(keys)
-        for jid, known in self.people.items():
-            if known.nick and not wanted.isdisjoint(keys_of(known.nick)):
-                return jid
-        return None
+    def reserved_by(self, nick: str) -> JID | None:
+        """Return who has reserved a nickname, or one that counts as the same."""
+        if self._reserved is None:
+            self._reserved = {
+                key: jid for jid, known in self.people.items() if known.nick for key in keys_of(known.nick)
+            }
+        return next((self._reserved[key] for key in keys_of(nick) if key in self._reserved), None)
+
+    def reserve(self, bare: JID, nick: str) -> None:
+        """Reserve a nickname for somebody the room knows, in the place of the last one; "" reserves none."""
+        self.people[bare].nick = nick
+        self._reserved = None
 
     def set_affiliation(self, bare: JID, affiliation: Affiliation, reason: str = "") -> None:
         """Give somebody an affiliation; who has none and no reserved nickname is forgotten."""
@@ -200,7 +207,12 @@ class Room:
     # those who are not there
 
     def people_changed(self) -> None:
-        """Who is there, or who belongs to the room, has changed."""
+        """Who belongs to the room has changed."""
+        self._absent = None
+        self._reserved = None
+
+    def presence_changed(self) -> None:
+        """Who is there has changed."""
         self._absent = None
 
     def absent_members(self) -> tuple[JID, ...]:

@@ -38,6 +38,7 @@ class RoomService:
         self.rooms: dict[str, Room] = {}
         self._spawn = spawn
         self._log = log
+        self._is_closed = False
 
     # what comes
 
@@ -47,6 +48,8 @@ class RoomService:
         assert to is not None
         if from_ is None:
             raise StanzaError("bad-request", text="Nobody is named as the sender.")
+        if self._is_closed:
+            return None
         try:
             if not to.localpart:
                 requests.take_for_service(self, stanza)
@@ -123,6 +126,7 @@ class RoomService:
         config = RoomConfig(history_length=settings.history, is_archived=settings.archive)
         room = Room(jid, config, self.world, creator)
         room.set_affiliation(creator, Affiliation.OWNER)
+        self.store.forget(room, with_history=True)  # of a temporary one of that name which a crash has ended
         self.rooms[jid.localpart] = room
         return room
 
@@ -209,9 +213,12 @@ class RoomService:
             self.world.outlet.send(reply)
 
     def close(self) -> None:
-        """Tell all occupants that the service ends (§14.2)."""
+        """Tell all occupants that the service ends (§14.2), and take nothing more: everybody is about to leave every room."""
+        self._is_closed = True
         for room in list(self.rooms.values()):
             entering.empty(room, "", (332,))
+            if room.may_vanish:
+                self.vanish(room)
 
 
 def message_of(xml: bytes) -> Message:

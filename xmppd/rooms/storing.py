@@ -4,6 +4,7 @@ Values are JSON, so that an operator can read them. A room that is not persisten
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 from datetime import datetime
@@ -42,12 +43,18 @@ class Store:
         self._people = people
         self._index = index
         self.listed: dict[str, Listed] = {}
+        self._made_by: Counter[str] = Counter()
 
     async def open(self) -> None:
         """Read the list of rooms."""
         for localpart, value in (await self._index.items(self._domain)).items():
             found = json.loads(value)
-            self.listed[localpart] = Listed(found["name"], found["public"], found["creator"])
+            self._list(localpart, Listed(found["name"], found["public"], found["creator"]))
+
+    def _list(self, localpart: str, listed: Listed) -> None:
+        if localpart not in self.listed:
+            self._made_by[listed.creator] += 1
+        self.listed[localpart] = listed
 
     async def load(self, room: Room) -> bool:
         """Fill a room with what is kept of it; False when nothing is."""
@@ -68,7 +75,7 @@ class Store:
         listed = Listed(room.config.name, room.config.is_public, room.creator or "")
         before = self.listed.get(room.jid.localpart)
         if before is None or (before.name, before.is_public) != (listed.name, listed.is_public):
-            self.listed[room.jid.localpart] = listed
+            self._list(room.jid.localpart, listed)
             value = {"name": listed.name, "public": listed.is_public, "creator": listed.creator}
             commit = both(commit, self._index.update(self._domain, {room.jid.localpart: _json(value)})) or commit
         return commit
@@ -83,7 +90,9 @@ class Store:
     def forget(self, room: Room, *, with_history: bool) -> Commit | None:
         """Remove what is kept of a room; with its history when it is to be gone for good."""
         commit: Commit | None = None
-        if self.listed.pop(room.jid.localpart, None) is not None:
+        listed = self.listed.pop(room.jid.localpart, None)
+        if listed is not None:
+            self._made_by[listed.creator] -= 1
             commit = self._index.update(self._domain, {}, [room.jid.localpart])
             commit = both(commit, self._rooms.delete(room.jid))
             commit = both(commit, self._people.clear(room.jid))
@@ -93,7 +102,7 @@ class Store:
 
     def made_by(self, creator: JID) -> int:
         """Return how many persistent rooms an account has made."""
-        return sum(listed.creator == creator for listed in self.listed.values())
+        return self._made_by[creator]
 
 
 def _json(value: object) -> bytes:

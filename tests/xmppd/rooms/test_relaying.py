@@ -3,6 +3,7 @@
 import pytest
 
 from codec.jid import JID
+from storage.interface import ArchiveQuery
 from tests.support.rooms import MUC, ROOM, bodies, codes, condition, den, enter, presences
 from tests.support.world import Client, World
 
@@ -38,6 +39,8 @@ async def test_private_message_reaches_all_clients_of_the_occupant(world: World,
     await juliet.drain()
     await whisper(juliet, "Mercutio")
     assert bodies(await mercutio.drain()) == bodies(await home.drain()) == ["psst"]
+    page = await world.shared.backend.archive.query("mercutio@example.org", ArchiveQuery())
+    assert len(page.messages) == 1
 
 
 @pytest.mark.parametrize(

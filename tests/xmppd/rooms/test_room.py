@@ -25,10 +25,10 @@ async def test_outcast_loses_its_reserved_nickname(world: World) -> None:
     room = await room_of(world)
     nurse = JID.parse("nurse@example.org")
     room.set_affiliation(nurse, Affiliation.MEMBER)
-    room.people[nurse].nick = "Nurse"
-    assert room.reserved_by(("nurse",), lambda nick: (nick.lower(),)) == nurse
+    room.reserve(nurse, "Nurse")
+    assert room.reserved_by("NURSE") == nurse and room.reserved_by("Tybalt") is None
     room.set_affiliation(nurse, Affiliation.OUTCAST)
-    assert room.reserved_by(("nurse",), lambda nick: (nick.lower(),)) is None
+    assert room.reserved_by("nurse") is None
 
 
 async def test_absent_members_are_those_of_ours_who_are_not_there(world: World) -> None:
