@@ -221,6 +221,22 @@ async def restart_with_accounts(peer: Peer) -> None:
     peer.add_accounts("romeo", "juliet")
 
 
+@pytest.mark.parametrize("software", ["prosody", "ejabberd"])
+@pytest.mark.parametrize("mode", [Mode.EXTERNAL, Mode.DIALBACK])
+async def test_servers_reach_each_other_where_tls_starts_at_once(internet: Internet, software: str, mode: Mode) -> None:
+    peer = internet.peer(software, mode, direct_tls=True)
+    ours = OurServer(internet, [f"direct-{peer.domain}"], direct_tls=True)
+    await asyncio.to_thread(ours.add_accounts, "romeo")
+    with ours, peer:
+        peer.add_accounts("juliet")
+        here, far = await ours.login(f"romeo@{ours.domains[0]}"), await peer.login("juliet")
+        try:
+            await claims.chat(here, far)
+            assert peer.proofs(ours.domains[0]) == {f"in {mode}", f"out {mode}"}
+        finally:
+            await claims.leave_all(here, far)
+
+
 async def test_a_remote_account_hears_from_us_again_after_we_were_killed(world: World) -> None:
     peer = world.peers[KINDS[1]]
     far = await peer.login("romeo")

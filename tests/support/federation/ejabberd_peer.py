@@ -52,7 +52,7 @@ class EjabberdPeer(Peer):
             "ca_file": str(self.identity.trusted),
             "listen": [
                 {"port": self.c2s_port, "ip": "127.0.0.1", "module": "ejabberd_c2s", "access": "all"},
-                {"port": self.s2s_port, "ip": "127.0.0.1", "module": "ejabberd_s2s_in"},
+                {"port": self.s2s_port, "ip": "127.0.0.1", "module": "ejabberd_s2s_in", "tls": self.has_direct_tls},
                 {
                     "port": self.http_port,
                     "ip": "127.0.0.1",

@@ -41,7 +41,7 @@ class Internet:
         names = [name for domain in domains for name in (domain, f"*.{domain}")]
         return self.authority.sign(names, file_name=domains[0])
 
-    def peer(self, software: str, mode: Mode, *, bidi: bool = False) -> Peer:
+    def peer(self, software: str, mode: Mode, *, bidi: bool = False, direct_tls: bool = False) -> Peer:
         """Return a new peer, not started, with a domain of its own that DNS knows."""
         kind = SOFTWARE[software]
         kind.require()
@@ -50,9 +50,9 @@ class Internet:
         signer = self.authority if mode is Mode.EXTERNAL else self.stranger
         leaf = signer.sign([domain, f"*.{domain}"], file_name=domain)
         trusted = self.nobody if mode is Mode.DIALBACK else self.authority
-        peer = kind(self.folder / domain, domain, Identity(leaf, trusted.path), mode, bidi=bidi)
+        peer = kind(self.folder / domain, domain, Identity(leaf, trusted.path), mode, bidi=bidi, direct_tls=direct_tls)
         peer.prepare(self.zone.address)
-        self.zone.add(domain, peer.s2s_port)
+        self.zone.add(domain, peer.s2s_port, direct_tls=direct_tls)
         return peer
 
 

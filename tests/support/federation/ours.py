@@ -16,14 +16,23 @@ class OurServer(ServerProcess):
 
     Args:
         settings: beside those that the small internet needs; they win over them.
+        direct_tls: other servers reach it by TLS that starts at once (XEP-0368), and in no other way.
     """
 
-    def __init__(self, internet: Internet, domains: Sequence[str], settings: Mapping[str, Setting] | None = None):
+    def __init__(
+        self,
+        internet: Internet,
+        domains: Sequence[str],
+        settings: Mapping[str, Setting] | None = None,
+        *,
+        direct_tls: bool = False,
+    ) -> None:
         leaf = internet.certificate(*domains)
         (self.s2s_port,) = free_ports(1)
         needed: dict[str, Setting] = {
             "c2s.require_tls": False,
-            "s2s.listen": [f"127.0.0.1:{self.s2s_port}"],
+            "s2s.listen": [] if direct_tls else [f"127.0.0.1:{self.s2s_port}"],
+            "s2s.direct_tls": [f"127.0.0.1:{self.s2s_port}"] if direct_tls else [],
             "s2s.resolver": internet.zone.address,
             "tls.ca_file": str(internet.authority.path),
         }
@@ -31,7 +40,7 @@ class OurServer(ServerProcess):
         folder = internet.folder / domains[0]
         super().__init__(folder, domains, everything, certificate=leaf.certificate, key=leaf.key)
         for domain in domains:
-            internet.zone.add(domain, self.s2s_port)
+            internet.zone.add(domain, self.s2s_port, direct_tls=direct_tls)
 
     def add_accounts(self, *users: str) -> None:
         """Make accounts with the password `PASSWORD` in each domain, before it runs."""

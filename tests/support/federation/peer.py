@@ -37,11 +37,14 @@ class Peer(Daemon):
 
     Attributes:
         has_bidi: whether it uses one stream for both directions (XEP-0288) where the other side can.
+        has_direct_tls: whether other servers reach it by TLS that starts at once (XEP-0368), and in no other way.
     """
 
     software = ""
 
-    def __init__(self, folder: Path, domain: str, identity: Identity, mode: Mode, *, bidi: bool) -> None:
+    def __init__(
+        self, folder: Path, domain: str, identity: Identity, mode: Mode, *, bidi: bool, direct_tls: bool
+    ) -> None:
         super().__init__(f"{self.software} of {domain}", folder / f"{self.software}.log")
         self.folder = folder
         self.domain = domain
@@ -49,6 +52,7 @@ class Peer(Daemon):
         self.identity = identity
         self.mode = mode
         self.has_bidi = bidi
+        self.has_direct_tls = direct_tls
         self.c2s_port, self.s2s_port = free_ports(2)
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -20,7 +20,7 @@ interfaces = {{ "127.0.0.1" }}
 c2s_ports = {{ {c2s_port} }}
 c2s_direct_tls_ports = {{}}
 s2s_ports = {{ {s2s_port} }}
-s2s_direct_tls_ports = {{}}
+s2s_direct_tls_ports = {{ {s2s_direct_tls_port} }}
 http_ports = {{}}
 https_ports = {{}}
 c2s_require_encryption = false
@@ -54,7 +54,8 @@ class ProsodyPeer(Peer):
             CONFIGURATION.format(
                 folder=self.folder,
                 c2s_port=self.c2s_port,
-                s2s_port=self.s2s_port,
+                s2s_port="" if self.has_direct_tls else self.s2s_port,
+                s2s_direct_tls_port=self.s2s_port if self.has_direct_tls else "",
                 secure_auth=str(self.mode is not Mode.DIALBACK).lower(),
                 modules=", ".join(f'"{name}"' for name in modules),
                 disabled="" if self.mode is Mode.DIALBACK else '"dialback"',

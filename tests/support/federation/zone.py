@@ -42,12 +42,15 @@ class Zone(Daemon):
         self.records: list[str] = []
         self.config_path = folder / "dnsmasq.conf"
 
-    def add(self, domain: str, s2s_port: int, *, direct_tls_port: int = 0) -> None:
-        """Tell where a domain and those below it that servers use are served; a server that runs is started anew."""
+    def add(self, domain: str, s2s_port: int, *, direct_tls: bool = False) -> None:
+        """Tell where a domain and those below it that servers use are served; a server that runs is started anew.
+
+        Args:
+            direct_tls: TLS starts at once on that port (XEP-0368), and there is no other.
+        """
+        service = "_xmpps-server" if direct_tls else "_xmpp-server"
         for name in (domain, f"conference.{domain}", f"pubsub.{domain}", f"upload.{domain}"):
-            self.records.append(f"srv-host=_xmpp-server._tcp.{name},{HOST},{s2s_port}")
-            if direct_tls_port:
-                self.records.append(f"srv-host=_xmpps-server._tcp.{name},{HOST},{direct_tls_port}")
+            self.records.append(f"srv-host={service}._tcp.{name},{HOST},{s2s_port}")
         self._apply()
 
     def add_without_service(self, domain: str) -> None:
