@@ -24,7 +24,7 @@ from codec.stanza import IQ, XML_LANG, Message, Presence, Stanza
 from codec.xml_parser import Parser, ParserPool, Refused
 from codec.xml_writer import DIALBACK_NS, STREAMS_NS
 
-CLIENT_NS, SERVER_NS = "jabber:client", "jabber:server"
+CLIENT_NS, SERVER_NS, COMPONENT_NS = "jabber:client", "jabber:server", "jabber:component:accept"
 _KINDS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq": IQ}
 _START_TAG = re.compile(rb"<[^>\"']*(?:(?:\"[^\"]*\"|'[^']*')[^>\"']*)*>")
 _ATTRIBUTE = re.compile(rb"([^\s=<>/\"']+)\s*=\s*(\"[^\"]*\"|'[^']*')")
@@ -32,7 +32,7 @@ _ROOT_NAME = re.compile(rb"<([^\s/>]+)")
 _ENVELOPE = frozenset((b"to", b"from", b"id", b"type", b"xml:lang", b"xmlns"))
 _ENVELOPE_KEYS = frozenset(("to", "from", "id", "type", XML_LANG))
 _SPACE = b" \t\r\n"
-USUAL_PREFIXES: dict[str, dict[str, str]] = {"jabber:client": {}, "jabber:server": {"db": DIALBACK_NS}}
+USUAL_PREFIXES: dict[str, dict[str, str]] = {CLIENT_NS: {}, SERVER_NS: {"db": DIALBACK_NS}, COMPONENT_NS: {}}
 """The prefixes that a usual header declares beside `stream`, by content namespace (XEP-0220 §2.1 for servers)."""
 
 _USUAL_SCOPES = {
@@ -71,7 +71,7 @@ class XmlReader:
 
     Args:
         limits: what the peer may use; `limits` may be set again at any time (more after login).
-        content_ns: "jabber:client" or "jabber:server".
+        content_ns: "jabber:client", "jabber:server" or "jabber:component:accept".
         pool: of parsers for that content namespace, shared with other readers; None makes one of its own.
     """
 
@@ -356,7 +356,7 @@ class XmlReader:
             if ns != CLIENT_NS:
                 if ns.encode() in inner or ns.encode() in scope:
                     inner, scope = self._written_anew(bytes(buffer[start:end])), b""
-                tags = [_content_tag(tag) for tag in tags]
+                tags = [_content_tag(tag, ns) for tag in tags]
             self._stanza(_KINDS[local], attrs, tuple(tags), inner, scope)
         elif inner and _needs_parsing(inner) is None:
             self._events.append(Element(name, attrs, (inner.decode(),)))
@@ -437,10 +437,10 @@ def _name_of(start_tag: bytes) -> bytes:
     return match.group(1)
 
 
-def _content_tag(tag: str) -> str:
-    """Return the tag that a child of a server's stanza has on a client's stream: unprefixed names mean the same on both."""
+def _content_tag(tag: str, content_ns: str) -> str:
+    """Return the tag that a child of a stanza has on a client's stream: unprefixed names mean the same on all."""
     ns, _, local = tag.rpartition(" ")
-    return f"{CLIENT_NS} {local}" if ns == SERVER_NS else tag
+    return f"{CLIENT_NS} {local}" if ns == content_ns else tag
 
 
 def _needed_scope(header_scope: bytes, start_tag: bytes, inner: bytes) -> bytes:

@@ -12,14 +12,14 @@ class XmlWriter:
     """Writes one direction of a stream; it keeps nothing, so that all streams may share one.
 
     Args:
-        content_ns: "jabber:client" or "jabber:server".
+        content_ns: "jabber:client", "jabber:server" or "jabber:component:accept".
     """
 
-    __slots__ = ("_content_ns", "_is_server")
+    __slots__ = ("_content_ns", "_is_client")
 
     def __init__(self, content_ns: str = "jabber:client") -> None:
         self._content_ns = content_ns
-        self._is_server = content_ns == "jabber:server"
+        self._is_client = content_ns == "jabber:client"
 
     def header(self, *, from_: str | None, id_: str | None, to: str | None = None, lang: str = "en") -> bytes:
         """Return the header that answers or opens a stream (RFC 6120 §4.7), XML declaration included.
@@ -28,7 +28,7 @@ class XmlWriter:
             id_: of the stream; None: we open it, and the peer gives it one.
         """
         head = f"<?xml version='1.0'?><stream:stream xmlns='{self._content_ns}' xmlns:stream='{STREAMS_NS}'"
-        if self._is_server:
+        if self._content_ns == "jabber:server":
             head += f" xmlns:db='{DIALBACK_NS}'"
         if id_ is not None:
             head += f" id='{escape_value(id_)}'"
@@ -47,13 +47,13 @@ class XmlWriter:
 
     def stanza(self, stanza: Stanza) -> bytes:
         """Return a stanza; its bytes are made once, however many streams they go to."""
-        if self._is_server and b"jabber:client" in stanza.inner:
+        if not self._is_client and b"jabber:client" in stanza.inner:
             return _unqualified(stanza).to_xml()
         return stanza.to_xml()
 
     def element(self, element: Element) -> bytes:
         """Return any other child of the stream."""
-        if self._is_server and element.tag.startswith(f"{DIALBACK_NS} "):
+        if self._content_ns == "jabber:server" and element.tag.startswith(f"{DIALBACK_NS} "):
             return _dialback(element)
         return element.to_xml(self._content_ns)
 

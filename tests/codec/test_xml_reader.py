@@ -296,7 +296,19 @@ SERVER_HEADERS = [
     ],
 )
 def test_stanza_of_a_server_is_what_a_client_would_have_sent(header, xml, cut):
-    (stanza,) = feed_all(opened(header, content_ns="jabber:server"), cut(xml))
+    assert_is_as_of_a_client(feed_all(opened(header, content_ns="jabber:server"), cut(xml)))
+
+
+@cuts
+def test_stanza_of_a_component_is_what_a_client_would_have_sent(cut):
+    xml = b"<message><body xmlns='jabber:component:accept'>a&amp;b</body><x xmlns='urn:x'><y/></x></message>"
+    for stanza in (xml, xml.replace(b" xmlns='jabber:component:accept'", b"")):
+        ns = "jabber:component:accept"
+        assert_is_as_of_a_client(feed_all(opened(USUAL_HEADERS[ns], content_ns=ns), cut(stanza)))
+
+
+def assert_is_as_of_a_client(events):
+    (stanza,) = events
     body, x = parse_element(stanza.to_xml()).elements()
     assert (body.tag, body.text, x.tag, x.elements()[0].tag) == ("jabber:client body", "a&b", "urn:x x", "urn:x y")
     assert stanza.tags == ("jabber:client body", "urn:x x") and stanza.element("jabber:client body").text == "a&b"

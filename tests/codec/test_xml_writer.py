@@ -82,9 +82,10 @@ def test_header_that_opens_a_stream_between_servers_declares_dialback_and_has_no
 )
 def test_stanza_of_a_client_is_in_the_namespace_of_the_servers_it_goes_to(inner):
     message = Message(JID.parse("a@b.example"), None, None, "chat", None, inner, ("jabber:client body",))
-    stanza = read_back(XmlWriter("jabber:server").stanza(message), "jabber:server")
-    elements = stanza.elements()
-    assert (elements[0].tag, elements[0].text, stanza.tags[0]) == ("jabber:client body", "a<", "jabber:client body")
+    for ns in ("jabber:server", "jabber:component:accept"):
+        stanza = read_back(XmlWriter(ns).stanza(message), ns)
+        elements = stanza.elements()
+        assert (elements[0].tag, elements[0].text, stanza.tags[0]) == ("jabber:client body", "a<", "jabber:client body")
     assert [found.elements()[0].elements()[0].tag for found in elements[1:]] == ["jabber:client body"] * (
         len(elements) - 1
     )
