@@ -122,6 +122,7 @@ class PeerStream(Stream):
 
     __slots__ = (
         "_asked_at",
+        "_has_ended",
         "_last_asked_at",
         "_pinged_at",
         "_used_at",
@@ -145,6 +146,7 @@ class PeerStream(Stream):
         self.routes: list[RouteLike] = []
         self.is_managed = False
         self.is_given_up = False
+        self._has_ended = False
         self.max_bytes: int | None = None
         self._used_at = connection.loop.seconds
         self._asked_at: int | None = None
@@ -284,6 +286,7 @@ class PeerStream(Stream):
     def _acked(self, covered: list[tuple[Stanza, Any]]) -> None:
         for route in self.routes:
             route.arrived(_entries_of(route, covered))
+            route.pump()
 
     def _progress(self) -> None:
         """More of what the peer has sent is committed: its acknowledgement may leave. Or it failed: the peer must send it again."""
@@ -297,8 +300,10 @@ class PeerStream(Stream):
     @property
     def has_room(self) -> bool:
         """Whether more may be handed to it now."""
-        waiting = len(self.acks.unacked) + len(self.pinged.unacked)
-        return self.is_connected and not self.is_congested and waiting < self.acks.limit // 2
+        stanzas = len(self.acks.unacked) + len(self.pinged.unacked)
+        size = max(self.acks.size_bytes, self.pinged.size_bytes)
+        is_full = stanzas >= self.acks.limit // 2 or size >= self.acks.max_bytes // 2
+        return self.is_connected and not self.is_congested and not is_full
 
     def transmit(self, entry: Entry) -> None:
         """Send a stanza; its route hears of it again by `arrived` or `let_go`."""
@@ -359,6 +364,9 @@ class PeerStream(Stream):
             self.service.log.info("s2s_silent", ours=self.ours, theirs=self.theirs)
             self.connection.abort()
             return
+        if not all(map(self.service.policy.allows, {self.theirs, *(theirs for theirs, _ in self.heard)} - {""})):
+            self.end("policy-violation", "This server does not talk to that domain any more.")
+            return
         if self._has_expired():
             self.end("reset", "Your certificate has expired.")
             return
@@ -387,6 +395,7 @@ class PeerStream(Stream):
     def ending(self, condition: str) -> None:
         """A stream error is about to be sent."""
         self._last_ack()
+        self._has_ended = True
         self.service.shared.metrics.count_stream_error(condition)
         self.service.log.info(
             "s2s_error", condition=condition, ours=self.ours, theirs=self.theirs, address=self.address
@@ -398,7 +407,7 @@ class PeerStream(Stream):
 
     def close(self) -> None:
         """Close our side of the stream and the connection."""
-        if self.is_connected:
+        if self.is_connected and not self._has_ended:
             self._last_ack()
         super().close()
         self._give_up()
