@@ -8,7 +8,16 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from codec.jid import JID, prepare_domainpart
 from xmppd.addresses import Address, parse_address
@@ -27,6 +36,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0060_pubsub",
     "xep_0077_register",
     "xep_0092_version",
+    "xep_0114_component",
     "xep_0115_caps",
     "xep_0133_admin",
     "xep_0157_contacts",
@@ -252,6 +262,23 @@ class S2SConfig(Section):
     )
 
 
+class ComponentConfig(Section):
+    """[components.domains."irc.example.org"]"""
+
+    secret: SecretStr = Field(description="What it proves itself by; any text.")
+
+
+class ComponentsConfig(Section):
+    """[components]: programs of their own that serve a domain each (XEP-0114)."""
+
+    listen: Addresses = Field(
+        (), description="Addresses for components; there is no TLS: loopback, or a network of their own."
+    )
+    domains: dict[Domain, ComponentConfig] = Field(
+        default_factory=dict, description='The domains with their secrets: components.domains."irc.example.org".secret.'
+    )
+
+
 class LimitsConfig(Section):
     """[limits]"""
 
@@ -351,7 +378,9 @@ class RoomsConfig(Section):
     max_occupants: Positive = Field(
         2_000, description="Occupants of one room; each message goes to all of them, each entry too."
     )
-    history: int = Field(20, ge=0, le=200, description="Messages that a newcomer gets, unless the room's owner changes it.")
+    history: int = Field(
+        20, ge=0, le=200, description="Messages that a newcomer gets, unless the room's owner changes it."
+    )
     archive: bool = Field(
         True, description="Keep the messages of new rooms (XEP-0313), unless the room's owner changes it."
     )
@@ -413,6 +442,7 @@ class Config(Section):
     tls: TLSConfig
     c2s: C2SConfig
     s2s: S2SConfig
+    components: ComponentsConfig
     limits: LimitsConfig
     scram: ScramConfig
     registration: RegistrationConfig
@@ -468,6 +498,11 @@ class Config(Section):
                 found.append("c2s.require_tls needs tls.certificate (xmppd init makes one), or must be false")
             if self.s2s.direct_tls:
                 found.append("s2s.direct_tls needs tls.certificate")
+        for domain in self.components.domains:
+            if domain in self.server.domains:
+                found.append(f"components.domains: {domain} is in server.domains; a component has a domain of its own")
+        if self.components.domains and not self.components.listen:
+            found.append('components.domains needs components.listen, such as "127.0.0.1:5347"')
         for address in self.c2s.proxy_protocol:
             if address not in (*self.c2s.listen, *self.c2s.direct_tls):
                 found.append(f"c2s.proxy_protocol: {address} is in neither c2s.listen nor c2s.direct_tls")

@@ -23,6 +23,7 @@ from xmppd.config import Config
 from xmppd.config_sources import ConfigError
 from xmppd.connection import Connection, Loop, MakeEngine
 from xmppd.control import ControlError, ControlServer
+from xmppd.external import Externals
 from xmppd.hooks import server_stops
 from xmppd.host import Host, Shared
 from xmppd.listener import Doorkeeper, listen
@@ -89,7 +90,9 @@ class Server:
         self._closers: list[Any] = []
         self.stopping = asyncio.Event()
         self.loop: Loop
-        self.addresses: dict[str, list[Address]] = {kind: [] for kind in ("c2s", "direct_tls", "s2s", "s2s_direct_tls")}
+        self.addresses: dict[str, list[Address]] = {
+            kind: [] for kind in ("c2s", "direct_tls", "s2s", "s2s_direct_tls", "components")
+        }
 
     # start
 
@@ -117,6 +120,7 @@ class Server:
         for host in self.shared.hosts.values():
             await load(host, self.config.module_names)
         await self._listen_to_clients()
+        await self._listen_to_components()
         await self._federate()
         gc.collect()
         gc.freeze()
@@ -168,6 +172,16 @@ class Server:
             await self._listen("c2s", address, make_stream, None, doorkeeper)
         for address in c2s.direct_tls:
             await self._listen("direct_tls", address, make_stream, self._direct_engine, doorkeeper)
+
+    async def _listen_to_components(self) -> None:
+        components = self.config.components
+        secrets = {domain: section.secret.get_secret_value() for domain, section in components.domains.items()}
+        try:
+            externals = Externals(self.shared, self.router, secrets)
+        except ValueError as error:
+            raise ServerError(f"components.domains: {error}") from error
+        for address in components.listen:
+            await self._listen("components", address, externals.make_stream, None, Doorkeeper(0))
 
     async def _federate(self) -> None:
         """Talk to other servers, unless there is no certificate and nothing may be said without one."""
