@@ -91,6 +91,7 @@ class OutgoingStream(PeerStream):
         "_features",
         "_is_ended",
         "_is_external",
+        "_login_at",
         "_owner",
         "_refusal",
         "_stage",
@@ -111,6 +112,7 @@ class OutgoingStream(PeerStream):
         self._features: Element = Element(FEATURES)
         self._is_external = False
         self._is_ended = False
+        self._login_at = connection.loop.seconds
         self._refusal: CannotTalk | None = None
         self.is_usable = False
         self.is_ready = False
@@ -202,6 +204,7 @@ class OutgoingStream(PeerStream):
         if not self._owner.wants_to_send:
             self._settle()
             return
+        self._login_at = self.connection.loop.seconds
         features = self._features
         if self.service.uses_bidi and features.find(f"{BIDI_FEATURE} bidi") is not None:
             self.send_element(Element(f"{BIDI_NS} bidi"))
@@ -306,7 +309,7 @@ class OutgoingStream(PeerStream):
 
     def tick(self, idle_s: int, age_s: int) -> None:
         """Called every few seconds; see `PeerStream.tick`."""
-        if (not self.is_usable or self.is_asking) and idle_s > LOGIN_TIMEOUT_S:
+        if (not self.is_usable or self.is_asking) and self.connection.loop.seconds - self._login_at > LOGIN_TIMEOUT_S:
             self.end("connection-timeout")
             return
         super().tick(idle_s, age_s)
