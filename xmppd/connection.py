@@ -214,11 +214,16 @@ class Connection(asyncio.Protocol):
             return
         self._release = release
         assert self._make_stream is not None
-        self.stream = self._make_stream(self)
-        self._make_stream = None
-        if self._make_engine is not None:
-            self._use_tls(self._make_engine)
-            self._make_engine = None
+        try:
+            self.stream = self._make_stream(self)
+            if self._make_engine is not None:
+                self._use_tls(self._make_engine)
+        except BaseException:
+            self._release = None
+            release()
+            self.abort()  # nobody would ever look at it again
+            raise
+        self._make_stream = self._make_engine = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: PROXY header, TLS records, or the stream's."""

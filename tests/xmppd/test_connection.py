@@ -138,6 +138,34 @@ def test_connection_that_breaks_keeps_nothing_from_the_others(bench):
     assert connections[1].transport.sent == [b"xy"]
 
 
+@pytest.mark.parametrize("fault", ["stream", "engine"])
+def test_a_connection_whose_stream_cannot_be_made_does_not_stay_open(bench, fault):
+    def broken(_):
+        raise KeyError("a mistake of ours")
+
+    make_stream = broken if fault == "stream" else Stream
+    connection = Connection(bench.loop, make_stream, broken if fault == "engine" else None, False, bench.admit)
+    transport = Transport()
+    with pytest.raises(KeyError):
+        connection.connection_made(transport)
+    assert transport.state == "aborted"
+    connection.connection_lost(None)
+    assert (bench.admitted, bench.loop.connections) == ([], set())
+
+
+def test_a_connection_whose_stream_cannot_be_made_behind_its_proxy_header_does_not_stay_open(bench):
+    def broken(_):
+        raise KeyError("a mistake of ours")
+
+    connection = Connection(bench.loop, broken, None, True, bench.admit)
+    transport = Transport()
+    connection.connection_made(transport)
+    with pytest.raises(KeyError):
+        connection.data_received(b"PROXY UNKNOWN\r\n<stream>")
+    assert transport.state == "aborted"
+    connection.data_received(b"more")
+
+
 # close
 
 

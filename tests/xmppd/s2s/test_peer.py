@@ -27,7 +27,6 @@ from tests.support.s2s import (
     turns,
 )
 from xmppd.s2s.limits import UNANSWERED_S
-from xmppd.s2s.peer import ACK_AFTER_STANZAS
 from xmppd.s2s.queue import Entry
 
 R = f"<r xmlns='{SM}'/>"
@@ -269,12 +268,12 @@ async def test_acknowledgements_that_cannot_be_end_the_stream_and_nothing_is_los
     assert (route.has, route.left) == ([], [1, 2])
 
 
-async def test_an_acknowledgement_is_asked_for_behind_the_first_stanza_and_then_now_and_then(ours):
+async def test_an_acknowledgement_is_asked_for_behind_a_stanza_unless_one_is_awaited(ours):
     stream, wire, _ = carrying(ours, ENABLE)
     stream.transmit(entry(1))
     await turns(3)
     assert names(wire.take()) == ["message", "r"]
-    for number in range(2, 2 + ACK_AFTER_STANZAS):
+    for number in range(2, 22):
         stream.transmit(entry(number))
     await turns(3)
     assert "r" not in names(wire.take())  # one question is open
@@ -381,6 +380,22 @@ async def test_an_old_answer_to_a_ping_changes_nothing(ours):
     wire.lose()
     stream.confirm(2)
     assert (route.has, route.left) == ([1, 2], [])
+
+
+async def test_an_acknowledgement_tells_of_what_was_sent_before_enable_and_no_ping_disturbs_the_count(ours):
+    stream, wire, route = carrying(ours)
+    stream.transmit(entry(1))
+    stream.transmit(entry(2))
+    wire.say(ENABLE)
+    stream.confirm(1)
+    stream.remind()
+    assert (route.pinged, names(wire.take())[-1]) == (0, "r")
+    wire.say(acknowledges(0))
+    assert route.has == [1, 2]
+    stream.confirm(2)
+    stream.transmit(entry(3))
+    wire.say(acknowledges(1))
+    assert (route.has, wire.is_closing) == ([1, 2, 3], False)
 
 
 async def test_what_was_sent_before_enable_goes_back_before_what_was_sent_after_it(ours):
