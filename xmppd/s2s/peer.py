@@ -38,10 +38,6 @@ BIDI_NS, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
 DIALBACK_FEATURE = "urn:xmpp:features:dialback"
 ERROR = f"{STREAMS_NS} error"
 
-ACK_AFTER_STANZAS = 20
-"""We ask for an acknowledgement behind the first stanza after a while, then after so many or within a second or two: what is sent
-again after a crash, because nobody said that it had arrived, is little."""
-
 Pair = tuple[str, str]
 
 
@@ -275,7 +271,11 @@ class PeerStream(Stream):
             covered = self.acks.acknowledge(int(h))
         except ValueError as error:
             raise StreamError("undefined-condition", f"You acknowledged what was not sent: {error}.") from error
-        self._acked(covered)
+        # What was sent before <enable/> it has too: it takes a stream in order.
+        self._pinged_at = None
+        self._acked([*self.pinged.acknowledge(self.pinged.sent % MODULO), *covered])
+        if self.acks.unacked:
+            self.wake()  # and is asked about the rest: what it has and has not told of would be sent again after a crash of ours
 
     def confirm(self, sent: int) -> None:
         """The peer has everything up to the stanza that was the `sent`-th of `pinged`."""
@@ -325,7 +325,7 @@ class PeerStream(Stream):
             return
         if self.is_managed and acks.answer_due() is not None:
             self.write(self.writer.ack(self.acks.h))
-        if len(acks.unacked) >= ACK_AFTER_STANZAS or self._has_not_asked_lately:
+        if self.is_managed or self._has_not_asked_lately:
             self.remind()
         if acks.unacked or self.pinged.unacked:
             self.service.remind(self)
@@ -338,9 +338,11 @@ class PeerStream(Stream):
         """Something that was sent has not been acknowledged: ask."""
         if not self.is_connected or not self.is_open:
             return
-        if self.acks.unacked and self._asked_at is None:
-            self._ask()
-        if self.pinged.unacked and self._pinged_at is None:
+        if self.is_managed:
+            # Never a ping: the peer would count it, and <a/> tells of all that was sent.
+            if (self.acks.unacked or self.pinged.unacked) and self._asked_at is None:
+                self._ask()
+        elif self.pinged.unacked and self._pinged_at is None:
             self._pinged_at = self._last_asked_at = self.connection.loop.seconds
             for route in self.routes:
                 route.ask_ping(self)
