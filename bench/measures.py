@@ -86,9 +86,23 @@ def _idle(name: str, title: str, *more: str) -> Measure:
     )
 
 
+def _room(size: int) -> Measure:
+    room = ("muc", "--room-size", str(size), "--rate", "max", "--pipeline", "4", *SCRAM)
+    return Measure(
+        f"room-{size}",
+        f"a message in a room of {size}, a delivery",
+        (*room, "--secs", "15", "--warmup", "3"),
+        (*room, "--secs", "8", "--warmup", "2"),
+        size,
+        PER_MESSAGE,
+    )
+
+
 MEASURES = (
     _messages("message", "a message with 0198, archive off", False),
     _messages("archived", "a message with 0198, archive on", True),
+    _room(100),
+    _room(1_000),
     _idle("idle", "an idle session, plain"),
     _idle("idle-tls", "an idle session, TLS 1.3", "--tls"),
     Measure(
