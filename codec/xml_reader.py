@@ -35,13 +35,10 @@ _SPACE = b" \t\r\n"
 USUAL_PREFIXES: dict[str, dict[str, str]] = {CLIENT_NS: {}, SERVER_NS: {"db": DIALBACK_NS}, COMPONENT_NS: {}}
 """The prefixes that a usual header declares beside `stream`, by content namespace (XEP-0220 §2.1 for servers)."""
 
-_USUAL_SCOPES = {
-    ns: "".join(f" xmlns:{prefix}='{uri}'" for prefix, uri in prefixes.items()).encode()
-    for ns, prefixes in USUAL_PREFIXES.items()
-}
+_USUAL_SCOPES = {CLIENT_NS: b"", SERVER_NS: f" xmlns:db='{DIALBACK_NS}'".encode(), COMPONENT_NS: b""}
 USUAL_HEADERS = {
-    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'{scope.decode()}>".encode()
-    for ns, scope in _USUAL_SCOPES.items()
+    ns: f"<stream:stream xmlns='{ns}' xmlns:stream='{STREAMS_NS}'".encode() + _USUAL_SCOPES[ns] + b">"
+    for ns in (CLIENT_NS, SERVER_NS, COMPONENT_NS)
 }
 """What primes a parser for a stream whose header has no other prefixes."""
 
