@@ -123,7 +123,9 @@ class Federation:
         return route
 
     def _drop(self, route: Route) -> None:
-        self._routes.pop((route.ours, route.theirs), None)
+        key = (route.ours, route.theirs)
+        if self._routes.get(key) is route:  # and no other that was made after it
+            del self._routes[key]
 
     # life
 
