@@ -249,6 +249,16 @@ class S2SConfig(Section):
         2_000, description="A domain that sends more is read more slowly. 0: no limit. Read anew by SIGHUP."
     )
     connect_timeout_s: Seconds = Field(30, description="How long reaching a domain may take, with TLS and login.")
+    login_timeout_s: Seconds = Field(
+        40,
+        description="From another server's connection to a proven domain; then it is closed. "
+        "Longer than `connect_timeout_s`: by dialback we ask the domain's own server meanwhile.",
+    )
+    answer_timeout_s: Seconds = Field(
+        60,
+        description="A server that leaves unsaid for so long whether it has what was sent to it is gone: "
+        "its stream is given up, and what it had not acknowledged is sent again.",
+    )
     message_wait_s: Seconds = Field(
         300, description="How long a message waits for a domain that cannot be reached; then its sender is told."
     )

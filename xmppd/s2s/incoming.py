@@ -16,7 +16,7 @@ from codec.element import Element
 from codec.events import StreamOpened
 from codec.jid import InvalidJID, prepare_domainpart
 from xmppd.errors import StanzaError, StreamError
-from xmppd.s2s.limits import LOGIN_TIMEOUT_S, PAIRS_PER_STREAM, PENDING_IN_ALL, PENDING_PER_STREAM, UNPROVEN_S
+from xmppd.s2s.limits import PAIRS_PER_STREAM, PENDING_IN_ALL, PENDING_PER_STREAM, UNPROVEN_S
 from xmppd.s2s.peer import (
     BIDI_FEATURE,
     BIDI_NS,
@@ -261,6 +261,7 @@ class IncomingStream(PeerStream):
         theirs, ours, id_ = _domain(element.get("from")), _domain(element.get("to")), element.get("id") or ""
         if not theirs or not ours or not id_ or element.get("type"):
             raise StreamError("improper-addressing")
+        self._used_at = self.connection.loop.seconds
         if not self.service.federation.is_ours(ours):
             answer = dialback("verify", ours, theirs, {"id": id_, "type": "error"})
             answer = Element(answer.tag, answer.attrs, (StanzaError("item-not-found").to_element(),))
@@ -293,9 +294,12 @@ class IncomingStream(PeerStream):
 
     def tick(self, idle_s: int, age_s: int) -> None:
         """Called every few seconds; `age_s` since it was opened. One that only asks about keys may do so for a while."""
-        if not self.heard and (min(age_s, idle_s) > LOGIN_TIMEOUT_S or age_s > UNPROVEN_S):
-            self.end("connection-timeout", "No domain was proven.")
-            return
+        if not self.heard:
+            # Counted from its last question, not from its last byte: spaces now and then are no reason to wait.
+            silent_s = self.connection.loop.seconds - self._used_at
+            if silent_s > self.service.shared.config.s2s.login_timeout_s or age_s > UNPROVEN_S:
+                self.end("connection-timeout", "No domain was proven.")
+                return
         super().tick(idle_s, age_s)
 
 

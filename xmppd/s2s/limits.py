@@ -1,8 +1,5 @@
 """What other servers may use, each with its reason. What an operator may want otherwise is in `[s2s]` of the settings."""
 
-LOGIN_TIMEOUT_S = 40
-"""From a connection to a proven domain: longer than we ourselves take to ask the domain's own server (dialback)."""
-
 UNPROVEN_S = 600
 """How long a stream may serve questions about our keys alone; then its owner opens another one."""
 
@@ -30,6 +27,3 @@ QUEUES_BYTES = 67_108_864
 RETRY_FIRST_S = 1.0
 RETRY_MOST_S = 300.0
 """The wait after a failure doubles from the one to the other, with some chance in it so that not all come at once."""
-
-UNANSWERED_S = 60
-"""A server that does not acknowledge for so long is gone: its stream is given up, and what it had not acknowledged is sent again."""

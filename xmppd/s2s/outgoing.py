@@ -16,7 +16,6 @@ from codec.element import Element
 from codec.events import StreamOpened
 from codec.xml_writer import STREAMS_NS
 from xmppd.errors import StreamError
-from xmppd.s2s.limits import LOGIN_TIMEOUT_S
 from xmppd.s2s.peer import (
     BIDI_FEATURE,
     BIDI_NS,
@@ -309,7 +308,8 @@ class OutgoingStream(PeerStream):
 
     def tick(self, idle_s: int, age_s: int) -> None:
         """Called every few seconds; see `PeerStream.tick`."""
-        if (not self.is_usable or self.is_asking) and self.connection.loop.seconds - self._login_at > LOGIN_TIMEOUT_S:
+        login_s = self.connection.loop.seconds - self._login_at
+        if (not self.is_usable or self.is_asking) and login_s > self.service.shared.config.s2s.login_timeout_s:
             self.end("connection-timeout")
             return
         super().tick(idle_s, age_s)

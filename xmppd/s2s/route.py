@@ -23,7 +23,7 @@ from storage.interface import Commit, StorageFull
 from xmppd.connection import Connection, Loop
 from xmppd.errors import StanzaError, error_reply
 from xmppd.s2s.dial import CannotConnect, Dialled, dial
-from xmppd.s2s.limits import PENDING_PER_DOMAIN, RETRY_FIRST_S, RETRY_MOST_S, UNANSWERED_S
+from xmppd.s2s.limits import PENDING_PER_DOMAIN, RETRY_FIRST_S, RETRY_MOST_S
 from xmppd.s2s.outgoing import CannotTalk, OutgoingStream
 from xmppd.s2s.peer import PeerService, PeerStream
 from xmppd.s2s.queue import Entry, Queue, is_kept
@@ -175,7 +175,7 @@ class Route:
 
         async def ask() -> None:
             with contextlib.suppress(TimeoutError):
-                await host.request(ping, UNANSWERED_S, send=stream.send)
+                await host.request(ping, shared.config.s2s.answer_timeout_s, send=stream.send)
                 stream.confirm(sent)
 
         shared.spawn(ask())

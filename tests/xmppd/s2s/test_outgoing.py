@@ -23,10 +23,11 @@ from tests.support.s2s import (
     ping,
     turns,
 )
+from xmppd.config import S2SConfig
 from xmppd.errors import StreamError
-from xmppd.s2s.limits import LOGIN_TIMEOUT_S
 from xmppd.s2s.outgoing import FINAL, CannotTalk, OutgoingStream
 
+LOGIN_TIMEOUT_S = int(S2SConfig().login_timeout_s)
 OFFERS_TLS = f"<starttls xmlns='{TLS}'><required/></starttls>"
 OFFERS_EXTERNAL = f"<mechanisms xmlns='{SASL}'><mechanism>PLAIN</mechanism><mechanism>EXTERNAL</mechanism></mechanisms>"
 OFFERS_DIALBACK = "<dialback xmlns='urn:xmpp:features:dialback'/>"

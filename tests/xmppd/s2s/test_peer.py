@@ -26,9 +26,10 @@ from tests.support.s2s import (
     presence,
     turns,
 )
-from xmppd.s2s.limits import UNANSWERED_S
+from xmppd.config import S2SConfig
 from xmppd.s2s.queue import Entry
 
+UNANSWERED_S = int(S2SConfig().answer_timeout_s)
 R = f"<r xmlns='{SM}'/>"
 
 
