@@ -4,6 +4,7 @@ import pytest
 
 from codec.element import parse_element
 from storage.interface import ArchiveQuery
+from storage.memory import MemoryBackend
 from tests.modules.conftest import MakeWorld
 from tests.support.rooms import MODULES, ROOM, admin, ask, bodies, condition, den, enter, messages, say
 from tests.support.world import Client, World
@@ -109,3 +110,16 @@ async def test_room_offers_it(world: World) -> None:
     info = await ask(romeo, "get", "<query xmlns='http://jabber.org/protocol/disco#info'/>")
     for feature in (NS, RETRACT, f"{RETRACT}#tombstone"):
         assert f"var='{feature}'".encode() in info.inner
+
+
+async def test_tombstone_is_no_history_after_a_restart(make_world: MakeWorld) -> None:
+    backend = MemoryBackend()
+    world = await make_world(*MODULES, "xep_0425_moderation", backend=backend)
+    romeo, _, _ = await den(world, persistentroom=True)
+    id_ = await said(romeo, "bad words")
+    await ask(romeo, "set", moderate(id_))
+    again = await make_world(*MODULES, "xep_0425_moderation", backend=backend)
+    romeo = await again.client("romeo@example.org/orchard", "<presence/>")
+    came = messages(await enter(romeo, "Romeo"))
+    assert [stanza.has(f"{RETRACT} retracted") for stanza in came] == [False, False]
+    assert came[0].has(f"{RETRACT} retract")

@@ -23,8 +23,8 @@ OCCUPANT_ID = f"{OCCUPANT_ID_NS} occupant-id"
 HATS = "urn:xmpp:hats:0 hats"
 DELAY = "urn:xmpp:delay delay"
 SUBJECT = "jabber:client subject"
+RETRACTED = "urn:xmpp:message-retract:1 retracted"
 BODY = "jabber:client body"
-THREAD = "jabber:client thread"
 
 ROOMS_OWN = frozenset((MUC_X, USER_X, OCCUPANT_ID, HATS, StanzaId.TAG))
 """What occupants cannot say in a room's name (§17.3, XEP-0421 §4, XEP-0317, XEP-0359)."""

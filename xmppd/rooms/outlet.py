@@ -50,6 +50,6 @@ class Outlet:
         for session in sessions:
             resource = session.resource
             if resource is None or resource.is_ended:
-                self.send(stanza.replace(to=session.jid))
+                self.send(addressed(session.jid))
             elif blocks is None or not blocks(resource.account, from_):
                 resource.send(addressed(session.jid))

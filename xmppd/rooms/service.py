@@ -17,7 +17,7 @@ from xmppd.rooms import entering, requests, talking
 from xmppd.rooms.configuration import RoomConfig
 from xmppd.rooms.dispatching import take
 from xmppd.rooms.limits import CACHED_ROOMS, MAX_QUEUED, RETRIES_REMEMBERED, RETRIES_US
-from xmppd.rooms.markup import BODY, MUC_X, SUBJECT
+from xmppd.rooms.markup import BODY, MUC_X, RETRACTED, SUBJECT
 from xmppd.rooms.roles import Affiliation
 from xmppd.rooms.room import Room, Surroundings
 from xmppd.rooms.storing import Store
@@ -186,7 +186,7 @@ class RoomService:
             query = ArchiveQuery(limit=room.config.history_length, newest_first=True)
             for kept in (await world.archive.query(room.jid, query)).messages:
                 message = talking.with_stanza_id(room, message_of(kept.stanza), kept.id)
-                if BODY in message.tags or SUBJECT not in message.tags:
+                if BODY in message.tags or not (SUBJECT in message.tags or RETRACTED in message.tags):
                     room.history.add(message, time_of_id(kept.id), kept.id)
         since_id = (world.clock.now_us() - RETRIES_US) << ID_SHIFT_BITS
         marks = await world.archive.recent_marks(room.jid, since_id, RETRIES_REMEMBERED)
