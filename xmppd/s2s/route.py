@@ -225,7 +225,7 @@ class Route:
         return self.carrier is None and bool(self._queue)
 
     def _connect_soon(self) -> None:
-        if self._dialling.is_stopping:
+        if self._dialling.is_stopping or self._is_blocked:
             return
         if self._outgoing is not None:
             self._outgoing.prove()
@@ -239,8 +239,9 @@ class Route:
 
     def _retry(self) -> None:
         self._timer = None
-        self._expire()
-        if self._queue or self._verifying:
+        if self.carrier is None:
+            self._expire()
+        if self._verifying or (self._queue and self.carrier is None):
             self._connect_soon()
         self._rest()
 
@@ -376,10 +377,17 @@ class Route:
     # life
 
     def tick(self) -> None:
-        """Called every few seconds: give back what has waited too long."""
+        """Called every few seconds: give back what has waited too long, or is for a domain that was blocked meanwhile."""
         if self.carrier is None:
+            if self._is_blocked:
+                error = StanzaError("policy-violation", text=f"This server does not talk to {self.theirs} any more.")
+                self._give_back(self._queue.take_all(), error)
             self._expire()
             self._rest()
+
+    @property
+    def _is_blocked(self) -> bool:
+        return not self._service.policy.allows(self.theirs)
 
     def _rest(self) -> None:
         """Be forgotten when there is nothing to do, and nothing to remember of the last failure."""
