@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.support.daemon import wait_until
 from tests.support.federation import claims
 from tests.support.federation.internet import Internet, small_internet
 from tests.support.federation.ours import OurServer
@@ -237,16 +238,26 @@ async def test_servers_reach_each_other_where_tls_starts_at_once(internet: Inter
             await claims.leave_all(here, far)
 
 
-async def test_a_remote_account_hears_from_us_again_after_we_were_killed(world: World) -> None:
-    peer = world.peers[KINDS[1]]
+@each_kind
+async def test_after_our_death_both_sides_speak_again_and_what_had_arrived_does_not_come_again(
+    world: World, kind: Kind
+) -> None:
+    peer = world.peers[kind]
+    domain = DOMAINS[THEY_OPEN]
     far = await peer.login("romeo")
-    here = await world.ours.login(f"romeo@{DOMAINS[THEY_OPEN]}")
+    here = await world.ours.login(f"romeo@{domain}")
     try:
-        await claims.ping(far, here)
+        texts = [f"there already {number}" for number in range(10)]
+        for text in texts:
+            claims.send(here, far.boundjid.full, text)
+        await claims.arrived_once(far, here.boundjid.bare, texts)
+        await asyncio.to_thread(wait_until, lambda: not world.ours.stored_for(domain, peer.domain), "all acknowledged")
+        far.received.clear()
         world.ours.kill9()
         await asyncio.to_thread(world.ours.start)
-        here = await world.ours.login(f"romeo@{DOMAINS[THEY_OPEN]}")
+        here = await world.ours.login(f"romeo@{domain}")
         await claims.ping(far, here)
+        assert not bodies(far, here)
         await claims.chat(here, far)
     finally:
         await claims.leave_all(far, here)

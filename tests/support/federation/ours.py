@@ -1,7 +1,9 @@
 """Our own server in the small internet."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from bench.accounts import PASSWORD, write_accounts
 from tests.support.daemon import free_ports, port_open
@@ -46,6 +48,13 @@ class OurServer(ServerProcess):
         """Make accounts with the password `PASSWORD` in each domain, before it runs."""
         for domain in self.domains:
             asyncio.run(write_accounts(self.folder / "data" / "xmppd.db", users, domain))
+
+    def stored_for(self, ours: str, theirs: str) -> int:
+        """Return how many messages wait on disk for another domain, or for its word that it has them."""
+        database = f"file:{self.folder}/data/xmppd.db?mode=ro"
+        with closing(sqlite3.connect(database, uri=True)) as connection:
+            query = "SELECT count(*) FROM map WHERE owner = ?"
+            return int(connection.execute(query, (f"s2s {ours} {theirs}",)).fetchone()[0])
 
     def is_ready(self) -> bool:
         """Whether it takes connections of clients and of servers."""
