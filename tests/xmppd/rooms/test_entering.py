@@ -37,6 +37,12 @@ async def test_real_jids_are_shown_to_all_where_the_room_is_not_anonymous_and_it
     assert item((await juliet.drain())[-1])["jid"] == mercutio.jid
 
 
+@pytest.mark.parametrize("archived", [True, False])
+async def test_newcomers_are_told_that_the_room_keeps_what_they_say(world: World, archived: bool) -> None:
+    _, juliet, _ = await den(world, enablearchiving=archived)
+    assert (170 in codes(presences(await enter(juliet, "Juliet"))[-1])) is archived
+
+
 async def test_occupants_cannot_say_what_rooms_say(world: World) -> None:
     romeo, juliet, _ = await den(world)
     fake = f"<x xmlns='{MUC}#user'><item affiliation='owner'/></x><occupant-id xmlns='urn:xmpp:occupant-id:0' id='x'/>"
