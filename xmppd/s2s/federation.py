@@ -1,6 +1,7 @@
 """Other servers as a whole: the component that takes what is for all domains that are not ours, and the streams that come in."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -93,7 +94,8 @@ class Federation:
 
     def offer(self, ours: str, theirs: str, stream: PeerStream) -> None:
         """A stream that the other server opened may carry ours too (XEP-0288)."""
-        self._route(ours, theirs).carry(stream)
+        with contextlib.suppress(StanzaError):  # no room for another route: theirs are heard all the same
+            self._route(ours, theirs).carry(stream)
 
     async def ask(self, ours: str, theirs: str, stream_id: str, key: str) -> bool:
         """Ask the server of a domain whether a key is its own; see `Route.verify`."""

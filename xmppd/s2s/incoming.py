@@ -151,7 +151,7 @@ class IncomingStream(PeerStream):
             self._fail("incorrect-encoding")
         elif named and _domain(named) != self.theirs:
             self._fail("invalid-authzid")
-        elif not self.theirs or self.doubt(self.theirs) is not None:
+        elif not self.theirs or self.service.federation.is_ours(self.theirs) or self.doubt(self.theirs) is not None:
             self._fail("not-authorized")
         else:
             self.send_element(Element(f"{SASL_NS} success"))
@@ -204,6 +204,8 @@ class IncomingStream(PeerStream):
         theirs, ours = pair
         if not self.service.federation.is_ours(ours):
             return StanzaError("item-not-found")
+        if self.service.federation.is_ours(theirs):
+            return StanzaError("not-allowed", text="That domain is ours.")
         if not self.service.policy.allows(theirs):
             return StanzaError("policy-violation")
         terms = self.service.policy.terms(theirs)

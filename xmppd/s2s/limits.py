@@ -21,6 +21,9 @@ DIALS = 200
 ROUTES = 20_000
 """Pairs of domains remembered: about 1.5 KiB each when nothing is connected."""
 
+BUSY_TIMES = 5
+"""Who talks on has so many times `s2s.answer_timeout_s` to acknowledge: it may be slow, but what it was sent must not wait for ever."""
+
 QUEUES_BYTES = 67_108_864
 """What may wait for all other domains together: 64 MiB."""
 

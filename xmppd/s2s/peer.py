@@ -26,6 +26,7 @@ from xmppd.host import Shared
 from xmppd.router import Router
 from xmppd.s2s.identity import PeerCertificate
 from xmppd.s2s.keys import DialbackKeys
+from xmppd.s2s.limits import BUSY_TIMES
 from xmppd.s2s.policy import Policy
 from xmppd.s2s.queue import Entry
 from xmppd.stream import Stream, Waiting
@@ -362,7 +363,8 @@ class PeerStream(Stream):
         loop = self.connection.loop
         asked_at = [at for at in (self._asked_at, self._pinged_at) if at is not None]
         patience_s = self.service.shared.config.s2s.answer_timeout_s
-        if asked_at and min(loop.seconds - min(asked_at), idle_s) > patience_s:
+        waited_s = loop.seconds - min(asked_at, default=loop.seconds)
+        if min(waited_s, idle_s) > patience_s or waited_s > patience_s * BUSY_TIMES:
             self.service.log.info("s2s_silent", ours=self.ours, theirs=self.theirs)
             self.connection.abort()
             return

@@ -57,7 +57,7 @@ class Queue:
         max_stanzas, max_bytes: what may wait here.
     """
 
-    __slots__ = ("_budget", "_bytes", "_entries", "_max_bytes", "_max_stanzas", "_owner", "_sent", "_store")
+    __slots__ = ("_budget", "_bytes", "_entries", "_max_bytes", "_max_stanzas", "_owner", "_store")
 
     def __init__(self, owner: str, store: MapStore, budget: Budget, max_stanzas: int, max_bytes: int) -> None:
         self._owner = owner
@@ -67,7 +67,6 @@ class Queue:
         self._max_bytes = max_bytes
         self._entries: deque[Entry] = deque()
         self._bytes = 0
-        self._sent: list[str] = []
 
     def __len__(self) -> int:
         return len(self._entries)

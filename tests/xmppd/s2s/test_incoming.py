@@ -158,6 +158,17 @@ async def test_headers_that_lead_nowhere_end_the_stream_behind_ours(net, first, 
     assert wire.condition == condition
 
 
+@pytest.mark.parametrize("from_", [OURS, "second.example"])
+async def test_nobody_comes_from_a_domain_of_ours(net, from_):
+    ours = await net.island(OURS, "second.example")
+    wire = ours.greeted(certificate(from_), from_)
+    (failure,) = wire.say(AUTH)
+    assert failure.elements()[0].name == "not-authorized"
+    (answer,) = await wire.ask(claim(from_=from_))
+    assert (answer.get("type"), answer.elements()[0].elements()[0].name) == ("error", "not-allowed")
+    assert net.dialled == []
+
+
 async def test_a_restarted_stream_stays_between_the_same_domains(ours):
     wire = ours.greeted(certificate(THEIRS))
     wire.say(AUTH)
@@ -494,6 +505,15 @@ async def test_without_bidi_nothing_of_ours_leaves_on_their_stream(ours, asked):
     await _put_while_unreachable(ours, romeo)
     events = await wire.ask(claim())
     assert ids(events) == [] and len(events) == 1
+
+
+async def test_with_bidi_theirs_is_heard_even_where_there_is_no_room_for_another_way_to_them(ours, asked, monkeypatch):
+    monkeypatch.setattr("xmppd.s2s.federation.ROUTES", 0)
+    wire = ours.proven(ASKS_BIDI)
+    assert wire.stream.heard and not wire.is_closing and not ours.routes()
+    wire = ours.greeted()
+    (answer,) = await wire.ask(ASKS_BIDI, claim())
+    assert answer.get("type") == "valid" and wire.stream.heard
 
 
 async def test_bidi_comes_too_late_once_a_domain_is_proven(ours):

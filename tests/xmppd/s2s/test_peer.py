@@ -27,6 +27,7 @@ from tests.support.s2s import (
     turns,
 )
 from xmppd.config import S2SConfig
+from xmppd.s2s.limits import BUSY_TIMES
 from xmppd.s2s.queue import Entry
 
 UNANSWERED_S = int(S2SConfig().answer_timeout_s)
@@ -305,6 +306,21 @@ async def test_who_does_not_acknowledge_is_given_up(ours):
     assert not wire.is_closing
     ours.loop.seconds += 1
     stream.tick(UNANSWERED_S + 1, UNANSWERED_S + 1)
+    assert wire.is_closing
+    wire.lose()
+    assert route.left == [1]
+
+
+async def test_who_talks_on_and_never_acknowledges_is_given_up_too(ours):
+    stream, wire, route = carrying(ours, ENABLE)
+    stream.transmit(entry(1))
+    await turns(3)
+    patience_s = int(ours.world.shared.config.s2s.answer_timeout_s)
+    ours.loop.seconds += patience_s * BUSY_TIMES
+    stream.tick(0, patience_s * BUSY_TIMES)
+    assert not wire.is_closing
+    ours.loop.seconds += 1
+    stream.tick(0, patience_s * BUSY_TIMES + 1)
     assert wire.is_closing
     wire.lose()
     assert route.left == [1]
