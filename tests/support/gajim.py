@@ -39,6 +39,7 @@ class Gajim:
         direct_tls: TLS from the first byte, else STARTTLS.
         plain: no TLS at all, as to a bridge on the same machine.
         chats: bare JIDs whose chats are open from the start.
+        plugins: those of its own that are switched on, by the names of their folders ("omemo").
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Gajim:
         direct_tls: bool = False,
         plain: bool = False,
         chats: Sequence[str] = (),
+        plugins: Sequence[str] = (),
     ) -> None:
         self.desktop = desktop
         self.profile = desktop.home / profile
@@ -63,10 +65,12 @@ class Gajim:
         trusted.mkdir()
         (trusted / "server").write_bytes(first_certificate(certificate.read_bytes()))
         kind = "PLAIN" if plain else "DIRECT TLS" if direct_tls else "START TLS"
-        self._write_settings(jid, password, port, kind, chats)
+        self._write_settings(jid, password, port, kind, chats, plugins)
         desktop.give(self.profile)
 
-    def _write_settings(self, jid: str, password: str, port: int, kind: str, chats: Sequence[str]) -> None:
+    def _write_settings(
+        self, jid: str, password: str, port: int, kind: str, chats: Sequence[str], plugins: Sequence[str]
+    ) -> None:
         local, _, domain = jid.partition("@")
         workspace = str(uuid.uuid4())
         account = {
@@ -107,7 +111,7 @@ class Gajim:
             "soundevents": {},
             "status_presets": {},
             "proxies": {},
-            "plugins": {},
+            "plugins": {name: {"active": True} for name in plugins},
             "workspaces": {workspace: look},
         }
         with sqlite3.connect(self.profile / "settings.sqlite") as db:

@@ -3,7 +3,7 @@
 # Where it may not install, it says so in one line, with the command that brings them, and exits with 1.
 set -u
 packages=(
-  dbus dbus-x11 dnsmasq-base ejabberd gajim gir1.2-gtk-3.0 gir1.2-gtksource-4 glib-networking imagemagick
+  dbus dbus-x11 dnsmasq-base ejabberd gajim gajim-omemo gir1.2-gtk-3.0 gir1.2-gtksource-4 glib-networking imagemagick
   lua-unbound openbox openssl profanity prosody python3-keyring tmux xdotool xvfb
 )
 missing=()

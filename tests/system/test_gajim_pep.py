@@ -1,4 +1,5 @@
-"""Gajim in a real window: the avatar of a friend and bookmarks that an old client made reach it, also after a restart of the server."""
+"""Gajim in a real window: the avatar of a friend and bookmarks that an old client made reach it, also after a restart of the server;
+with OMEMO switched on, strangers find its keys."""
 
 import asyncio
 import hashlib
@@ -19,7 +20,8 @@ pytestmark = [
 
 JULIET, ROMEO, PASSWORD = "juliet@localhost", "romeo@localhost", "wherefore"
 ROOM = "verona@conference.localhost"
-PLUGINS = ("xep_0199", "xep_0048", "xep_0049", "xep_0084")
+PLUGINS = ("xep_0199", "xep_0048", "xep_0049", "xep_0060", "xep_0084")
+OMEMO = "eu.siacs.conversations.axolotl"
 # One black pixel, as PNG.
 PICTURE = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef"
@@ -82,3 +84,23 @@ async def sees_everything(gajim: Gajim, position: int) -> None:
         await asyncio.to_thread(gajim.wait_log, words, position, 60)
     if not position:
         await asyncio.to_thread(gajim.wait_log, f"Received Avatar: {ROMEO} {ID}", position, 30)
+
+
+async def test_gajim_publishes_its_keys_for_everybody(server: Target, tls: TLSFiles, desktop: Desktop) -> None:
+    server.add_account("nurse@localhost", PASSWORD)
+    server.add_account("tybalt@localhost", PASSWORD)
+    gajim = Gajim(desktop, "omemo", "nurse@localhost", PASSWORD, server.c2s_port, tls.certificate, plugins=("omemo",))
+    try:
+        await asyncio.to_thread(gajim.start)
+        # told by the server that its own list of devices is there
+        await asyncio.to_thread(gajim.wait_log, "Received OMEMO devicelist: nurse@localhost - [", 0, 60)
+    except TimeoutError as error:
+        raise AssertionError(f"{error}\nGajim's log ends:\n{gajim.log_text()[-3000:]}") from error
+    stranger = await person("tybalt@localhost", server, tls)
+    pubsub = stranger.plugin["xep_0060"]
+    devices = (await pubsub.get_items("nurse@localhost", f"{OMEMO}.devicelist"))["pubsub"]["items"]["item"]["payload"]
+    (device,) = [one.get("id") for one in devices]
+    bundle = (await pubsub.get_items("nurse@localhost", f"{OMEMO}.bundles:{device}"))["pubsub"]["items"]["item"]
+    assert len(bundle["payload"].findall(f".//{{{OMEMO}}}preKeyPublic")) >= 20
+    await asyncio.to_thread(gajim.quit)
+    await stranger.leave()
