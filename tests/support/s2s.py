@@ -168,15 +168,9 @@ class Island:
         self.world = world
         self.reminders: set[Any] = set()
         self.loop = Loop(asyncio.get_running_loop().call_soon, Log(), 4_000_000, 0)
-        self.federation = Federation(
-            world.shared,
-            world.router,
-            tls,
-            b"of " + self.domain.encode(),
-            self.loop,
-            None,
-            self.reminders.add,  # type: ignore[arg-type]
-        )
+        resolver: Any = None
+        secret = b"of " + self.domain.encode()
+        self.federation = Federation(world.shared, world.router, tls, secret, self.loop, resolver, self.reminders.add)
 
     @property
     def domain(self) -> str:

@@ -27,10 +27,10 @@ from xmppd.s2s.peer import (
     Pair,
     PeerService,
     PeerStream,
-    Waiting,
     dialback,
     sm_enabled,
 )
+from xmppd.stream import Waiting
 from xmppd.stream_limits import limits_feature
 
 RESULT, VERIFY = "jabber:server:dialback result", "jabber:server:dialback verify"

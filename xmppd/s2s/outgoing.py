@@ -25,9 +25,9 @@ from xmppd.s2s.peer import (
     TLS_NS,
     PeerService,
     PeerStream,
-    Waiting,
     dialback,
 )
+from xmppd.stream import Waiting
 from xmppd.stream_limits import max_bytes_of
 
 FEATURES = f"{STREAMS_NS} features"

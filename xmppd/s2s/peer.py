@@ -199,7 +199,8 @@ class PeerStream(Stream):
             self._told_error(event)
             return None
         if event.tag in (f"{SM_NS} r", f"{SM_NS} a") and self.is_managed:
-            return self._managed(event)
+            self._managed(event)
+            return None
         return self.negotiate(event)
 
     def negotiate(self, element: Element) -> Waiting | None:
@@ -332,7 +333,7 @@ class PeerStream(Stream):
 
     @property
     def _has_not_asked_lately(self) -> bool:
-        return self._last_asked_at < self.connection.loop.seconds
+        return bool(self._last_asked_at < self.connection.loop.seconds)
 
     def remind(self) -> None:
         """Something that was sent has not been acknowledged: ask."""

@@ -454,6 +454,15 @@ async def test_a_stream_is_let_go_once(ours):
     assert route.left == "not called again"
 
 
+async def test_a_stream_without_connection_proves_nothing(ours):
+    wire = ours.proven()
+    stream = wire.stream
+    assert (stream.is_secure, stream.doubt(THEIRS), stream.address) == (True, None, "127.0.0.1")
+    wire.lose()
+    assert (stream.is_secure, stream.doubt(THEIRS), stream.address) == (False, "it has shown no certificate", "")
+    assert not stream.has_room
+
+
 async def test_an_idle_stream_is_closed_and_one_that_waits_for_an_answer_is_not(net):
     ours = await net.island(OURS, settings={"s2s.idle_s": 30})
     stream, wire, _ = carrying(ours, ENABLE)

@@ -198,6 +198,15 @@ async def test_a_message_whose_time_is_over_goes_back(net, ours, romeo, timers):
     assert ours.stored() == []
 
 
+async def test_an_attempt_that_breaks_after_that_gives_it_back_at_once(net, ours, romeo, timers):
+    net.down[THEIRS] = gate = asyncio.Event()
+    await romeo.send(message("m1"))
+    ours.world.clock.advance(WAIT_S)
+    gate.set()  # and nobody is there, which is a mistake of the net
+    await turns(10)
+    assert bounced(await romeo.drain()) == [("m1", "remote-server-timeout")]
+
+
 async def test_a_silent_server_costs_its_time_and_then_messages_wait(net, romeo, monkeypatch):
     ours = romeo.world
     object.__setattr__(ours.shared.config.s2s, "connect_timeout_s", 0.05)
@@ -484,6 +493,24 @@ async def test_how_a_route_stands_is_told(net, ours, theirs, romeo):
     gate.set()
     await until(lambda: not ours.stored())
     assert ours.federation.describe() == [{**expected, "is_connected": True, "waiting": 0}]
+
+
+async def test_a_route_whose_carrier_they_opened_is_not_forgotten_with_a_stream_of_ours(net, ours, theirs):
+    wire = ours.proven("<bidi xmlns='urn:xmpp:bidi'/>")
+    (route,) = ours.routes()
+    assert not await ours.federation.ask(OURS, THEIRS, "s1", "k")
+    theirs.cut()
+    await until(lambda: not ours.loop.connections)
+    await turns(5)
+    assert ours.routes() == [route] and route.carrier is wire.stream
+
+
+async def test_a_stream_that_has_ended_carries_nothing(net, ours):
+    wire = ours.proven("<bidi xmlns='urn:xmpp:bidi'/>")
+    stream = wire.stream
+    stream.close()
+    ours.federation.offer(OURS, THEIRS, stream)
+    assert all(route.carrier is None for route in ours.routes())
 
 
 async def test_a_second_stream_does_not_take_over_from_the_one_that_carries(net, ours, theirs, romeo):
