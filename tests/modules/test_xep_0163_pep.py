@@ -25,7 +25,7 @@ from tests.support.pep import (
 )
 from tests.support.world import World
 from xmppd.modules import xep_0163_pep
-from xmppd.modules.xep_0163_pep import MAX_INTERESTS, wishes
+from xmppd.modules.xep_0163_pep import MAX_INTERESTS, new_wishes, wishes
 
 TUNE = "http://jabber.org/protocol/tune"
 NICK = "http://jabber.org/protocol/nick"
@@ -308,6 +308,24 @@ async def test_client_with_a_thousand_wishes_has_some_of_them(world: World) -> N
     nodes = [f"urn:node:{number:04}" for number in range(1000)]
     assert len(wishes([f"{node}+notify" for node in nodes])) == MAX_INTERESTS
     assert wishes(None) == wishes(["urn:x"]) == frozenset()
+
+
+async def test_client_that_changes_its_mind_again_and_again_gets_each_last_item_once(friends: World) -> None:
+    romeo = await friends.client(f"{ROMEO}/orchard", "<presence/>")
+    await publish(romeo, TUNE, payload(), "a")
+    juliet = await interested(friends, f"{JULIET}/balcony", TUNE)
+    await juliet.drain()
+    for _ in range(3):
+        await wish(juliet, NICK)
+        await wish(juliet, TUNE)
+    assert await told(juliet) == []
+
+
+def test_no_more_last_items_are_given_than_one_may_wish_for() -> None:
+    many = frozenset(f"{number:04}" for number in range(MAX_INTERESTS))
+    assert new_wishes(frozenset("a"), frozenset("ab")) == {"b"}
+    assert len(new_wishes(frozenset("a"), many)) == MAX_INTERESTS - 1
+    assert new_wishes(many, frozenset("ab")) == frozenset()
 
 
 # other servers

@@ -34,6 +34,7 @@ from xmppd.modules.rfc_6121_roster import Roster, RosterModule
 from xmppd.pubsub import requests
 from xmppd.pubsub.access import Asker, may_read
 from xmppd.pubsub.config import WHITELIST, meta_data_form
+from xmppd.pubsub.node import Node
 from xmppd.pubsub.service import Change, Place, Quotas, Service
 from xmppd.pubsub.store import Nodes, NodeStore
 from xmppd.resource import Account
@@ -188,17 +189,18 @@ class PubSubModule(
 
     async def last_for(self, account: Account, node: str, jid: JID) -> tuple[str, Element] | None:
         """As `last`, None also when somebody may not read the node."""
-        return await self.last(account, node) if await self._may_read(account, node, jid) else None
+        return None if await self._readable(account, node, jid) is None else await self.last(account, node)
 
     async def item_for(self, account: Account, node: str, id_: str, jid: JID) -> Element | None:
         """Return the payload of an item; None when there is none, or somebody may not read the node."""
-        if not await self._may_read(account, node, jid):
+        found = await self._readable(account, node, jid)
+        if found is None or id_ not in found.items:
             return None
         return await self.service.store.payload(account.jid, node, id_)
 
-    async def _may_read(self, account: Account, node: str, jid: JID) -> bool:
+    async def _readable(self, account: Account, node: str, jid: JID) -> Node | None:
         found = (await self.place(account)).nodes.get(node)
-        return found is not None and may_read(found, await self.asker(account, jid))
+        return found if found is not None and may_read(found, await self.asker(account, jid)) else None
 
     async def apply(self, account: Account, make: Callable[[], Iterable[Change]]) -> None:
         """Make changes, wait until they are written, then tell of them.

@@ -50,7 +50,8 @@ NOTIFY = "+notify"
 MAX_ELSEWHERE = 2_000
 """Clients on other servers whose interest one account knows; people have a few hundred contacts with a client or two each."""
 MAX_INTERESTS = 200
-"""Nodes of which one client wants to know; real ones list about ten."""
+"""Nodes of which one client wants to know; real ones list about ten. Their last items are given once, however often it changes its mind:
+after so many it hears of others only when something is published."""
 
 
 @dataclass(slots=True)
@@ -175,8 +176,8 @@ class PepModule(
         if resource.presence is None:
             return
         told = resource.state(Told)
-        added = wanted - told.nodes
-        told.nodes = wanted
+        added = new_wishes(told.nodes, wanted)
+        told.nodes |= added
         if added:
             roster = await self._rosters.roster(resource.account)
             contacts = self._presences.allowed(resource.account, roster.subscriptions())
@@ -261,8 +262,9 @@ class PepModule(
         known.note(presence)
         wanted = wishes(await self._caps.discover_for(jid, known, account.jid))
         if elsewhere.known.get(jid) is known and known.presence is presence:
-            added = wanted - elsewhere.told.get(jid, frozenset())
-            elsewhere.told[jid] = wanted
+            told = elsewhere.told.get(jid, frozenset())
+            added = new_wishes(told, wanted)
+            elsewhere.told[jid] = told | added
             if added:
                 await self.give_last(account.jid, jid, added)
 
@@ -285,6 +287,11 @@ def wishes(features: Iterable[str] | None) -> frozenset[str]:
     """Return the nodes of which a client with these features wants to know."""
     found = sorted(one.removesuffix(NOTIFY) for one in features or () if one.endswith(NOTIFY))
     return frozenset(found[:MAX_INTERESTS])
+
+
+def new_wishes(told: frozenset[str], wanted: frozenset[str]) -> frozenset[str]:
+    """Return the nodes whose last items one is to be given now, who was given some."""
+    return frozenset(sorted(wanted - told)[: MAX_INTERESTS - len(told)]) if len(told) < MAX_INTERESTS else frozenset()
 
 
 def _wants(node: Node, asker: Asker) -> bool:
