@@ -124,7 +124,8 @@ class PepModule(
         subscribers = {jid for jid in subscribers if jid.bare == account.jid or may_read(node, asker_in(roster, jid))}
         others: list[str] = [jid for jid in subscribers if jid.bare != account.jid]
         if node.config.access_model != AUTHORIZE:
-            others += [jid for jid in roster.subscribers() if may_read(node, asker_in(roster, JID.parse(jid)))]
+            present = [jid for jid in roster.subscribers() if self._is_there(jid, elsewhere)]
+            others += [jid for jid in present if may_read(node, asker_in(roster, JID.parse(jid)))]
         wish = node.name + NOTIFY
         found: dict[JID, None] = dict.fromkeys(jid for jid in subscribers if jid.bare == account.jid)
         for text in [account.jid, *self._presences.allowed(account, others)]:
@@ -134,6 +135,14 @@ class PepModule(
             elif jid.is_bare:
                 found.update(dict.fromkeys(self._interested(jid, wish, elsewhere)))
         return [jid for jid in found if jid.is_bare or jid.bare not in found]
+
+    def _is_there(self, jid: str, elsewhere: Elsewhere) -> bool:
+        """Whether a bare JID may have clients that want to know of something: most contacts are away, and cost no more than this."""
+        host = self.host.shared.hosts.get(jid.rpartition("@")[2])
+        if host is None:
+            return bool(elsewhere.known)
+        account = host.accounts.get(jid)  # type: ignore[call-overload]
+        return account is not None and bool(account.resources)
 
     def _interested(self, jid: JID, wish: str, elsewhere: Elsewhere) -> list[JID]:
         """Return the clients of a bare JID that have a feature."""
