@@ -73,11 +73,13 @@ class StanzaIdsModule(Module, xep=359, account_features=(NS,)):
 
     @on(message_received, phase=Phase.ANNOTATE)
     def clean(self, event: MessageEvent) -> MessageEvent:
-        """Give a message from elsewhere its id, and take out ids that pretend to be the recipient's (§3, rule 2)."""
+        """Give a message from elsewhere its id, and take out ids that pretend to be the recipient's, or its server's (§3, rule 2)."""
         if not event.id:
             event.id = self.host.ids.stanza_id()
         if StanzaId.TAG in event.message.tags:
-            event.message = without_ids_by(event.message, event.recipient.jid)
+            event.message = without_ids_by(
+                event.message, event.recipient.jid, JID.parse(event.recipient.jid.domainpart)
+            )
         return event
 
     def remember(self, account: Account, mark: int, commit: Commit) -> None:
@@ -101,14 +103,14 @@ def mark_of(message: Message, sender: JID) -> int:
     return int.from_bytes(digest, "big", signed=True) or 1
 
 
-def without_ids_by(message: Message, by: JID) -> Message:
-    """Return the message without <stanza-id/> elements that name `by`."""
+def without_ids_by(message: Message, *by: JID) -> Message:
+    """Return the message without <stanza-id/> elements that name one of `by`."""
     return message.without(lambda child: child.tag == StanzaId.TAG and _is_by(child.get("by"), by))
 
 
-def _is_by(text: str | None, jid: JID) -> bool:
+def _is_by(text: str | None, jids: tuple[JID, ...]) -> bool:
     try:
-        return text is not None and JID.parse(text) == jid
+        return text is not None and JID.parse(text) in jids
     except ValueError:
         return False
 

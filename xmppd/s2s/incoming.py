@@ -16,7 +16,7 @@ from codec.element import Element
 from codec.events import StreamOpened
 from codec.jid import InvalidJID, prepare_domainpart
 from xmppd.errors import StanzaError, StreamError
-from xmppd.s2s.limits import PAIRS_PER_STREAM, PENDING_IN_ALL, PENDING_PER_STREAM, UNPROVEN_S
+from xmppd.s2s.limits import PAIRS_PER_STREAM, PENDING_IN_ALL, PENDING_PER_ADDRESS, PENDING_PER_STREAM, UNPROVEN_S
 from xmppd.s2s.peer import (
     BIDI_FEATURE,
     BIDI_NS,
@@ -198,7 +198,8 @@ class IncomingStream(PeerStream):
                 return
             self._asked_about.add(pair)
             self.service.waiting += 1
-            self.service.shared.spawn(self._ask_about(pair, element.text))
+            self.service.waiting_by[self.address] += 1
+            self.service.shared.spawn(self._ask_about(pair, element.text, self.address))
 
     def _why_not(self, pair: Pair) -> StanzaError | None:
         theirs, ours = pair
@@ -213,13 +214,19 @@ class IncomingStream(PeerStream):
             return StanzaError("policy-violation", text="TLS comes first.")
         if (not terms.takes_dialback or terms.pins) and self.doubt(theirs) is not None:
             return StanzaError("not-authorized", text=f"The certificate is what counts here: {self.doubt(theirs)}.")
-        if len(self._asked_about) >= PENDING_PER_STREAM or self.service.waiting >= PENDING_IN_ALL:
+        if len(self._asked_about) >= PENDING_PER_STREAM or self._is_crowded():
             return StanzaError("resource-constraint")
         if len(self.heard) >= PAIRS_PER_STREAM and pair not in self.heard:
             return StanzaError("resource-constraint", text="This stream speaks for enough domains.")
         return None
 
-    async def _ask_about(self, pair: Pair, key: str) -> None:
+    def _is_crowded(self) -> bool:
+        """Whether no more can be asked about for whoever has this address."""
+        waiting = self.service.waiting
+        is_greedy = self.service.waiting_by[self.address] >= PENDING_PER_ADDRESS
+        return waiting >= PENDING_IN_ALL or (is_greedy and waiting >= PENDING_IN_ALL // 2)
+
+    async def _ask_about(self, pair: Pair, key: str, address: str) -> None:
         theirs, ours = pair
         stream_id = self.stream_id
         refusal: StanzaError | None = None
@@ -231,6 +238,9 @@ class IncomingStream(PeerStream):
             refusal = error
         finally:
             self.service.waiting -= 1
+            self.service.waiting_by[address] -= 1
+            if not self.service.waiting_by[address]:
+                del self.service.waiting_by[address]
             self._asked_about.discard(pair)
         if self.is_connected and self.stream_id == stream_id:
             self._claimed(pair, refusal)

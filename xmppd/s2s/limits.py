@@ -9,6 +9,9 @@ PENDING_PER_STREAM = 16
 PENDING_IN_ALL = 500
 """The same for the whole server: so many sockets at most serve strangers."""
 
+PENDING_PER_ADDRESS = 50
+"""The same for one address once half of those are taken: a flood from it leaves the other half to everybody else."""
+
 PENDING_PER_DOMAIN = 50
 """Keys that one domain's server is being asked about: a flood in its name must not become a flood on it."""
 
@@ -16,7 +19,8 @@ PAIRS_PER_STREAM = 100
 """Proven pairs of domains on one stream: a big host may have as many, and more open another one."""
 
 DIALS = 200
-"""Connections being made at a time: 2,000 domains at once are ten rounds, not 2,000 sockets."""
+"""Connections being made for our own people at a time: 2,000 domains at once are ten rounds, not 2,000 sockets. Those that only ask about
+keys are bounded by `PENDING_IN_ALL`, and nobody's message waits for them."""
 
 ROUTES = 20_000
 """Pairs of domains remembered: about 1.5 KiB each when nothing is connected."""

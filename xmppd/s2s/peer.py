@@ -8,6 +8,7 @@ A *pair* is (their domain, our domain). Which pairs a stream may bring stanzas f
                           server takes the stanzas of a stream in order; all others count as arrived when they are written
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -84,6 +85,7 @@ class PeerService:
         tls: None: there is no certificate, and no TLS.
         start_tls: makes `MakeEngine` for the side that accepts: (domain or None) -> engine maker.
         uses_bidi: whether XEP-0288 is offered and asked for.
+        waiting, waiting_by: how many domains are being asked about keys, in all and by the address that claims them.
         remind: has `remind()` of a stream called within a second or so.
     """
 
@@ -101,6 +103,7 @@ class PeerService:
     federation: FederationLike
     parsers: ParserPool = field(default_factory=lambda: ParserPool(USUAL_HEADERS[SERVER_NS]))
     waiting: int = 0
+    waiting_by: Counter[str] = field(default_factory=Counter)
 
 
 class PeerStream(Stream):
@@ -220,6 +223,8 @@ class PeerStream(Stream):
         from_, to = stanza.from_, stanza.to
         if from_ is None or to is None:
             raise StreamError("improper-addressing", "Between servers a stanza has both addresses.")
+        if not self.heard:
+            raise StreamError("not-authorized", "A domain is proven before its stanzas are sent.")
         if (from_.domainpart, to.domainpart) not in self.heard:
             if not self.service.federation.is_ours(to.domainpart):
                 raise StreamError("host-unknown")
@@ -271,7 +276,12 @@ class PeerStream(Stream):
         try:
             covered = self.acks.acknowledge(int(h))
         except ValueError as error:
-            raise StreamError("undefined-condition", f"You acknowledged what was not sent: {error}.") from error
+            sent = {"h": h, "send-count": str(self.acks.sent % MODULO)}
+            raise StreamError(
+                "undefined-condition",
+                f"You acknowledged what was not sent: {error}.",
+                Element(f"{SM_NS} handled-count-too-high", sent),
+            ) from error
         # What was sent before <enable/> it has too: it takes a stream in order.
         self._pinged_at = None
         self._acked([*self.pinged.acknowledge(self.pinged.sent % MODULO), *covered])

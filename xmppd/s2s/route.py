@@ -262,7 +262,8 @@ class Route:
         """Try one server of the domain after the other, until one talks."""
         settings = self._service.shared.config.s2s
         refusal: CannotTalk | None = None
-        async with self._dialling.slots:
+        # Strangers whose keys are asked about have bounds of their own: what our people send does not queue behind them.
+        async with self._dialling.slots if self._queue else contextlib.nullcontext():
             try:
                 async with asyncio.timeout(settings.connect_timeout_s):
                     attempts = dial(

@@ -27,7 +27,7 @@ from tests.support.s2s import (
 )
 from xmppd.config import S2SConfig
 from xmppd.errors import StanzaError
-from xmppd.s2s.limits import PAIRS_PER_STREAM, PENDING_IN_ALL, PENDING_PER_STREAM, UNPROVEN_S
+from xmppd.s2s.limits import PAIRS_PER_STREAM, PENDING_IN_ALL, PENDING_PER_ADDRESS, PENDING_PER_STREAM, UNPROVEN_S
 
 LOGIN_TIMEOUT_S = int(S2SConfig().login_timeout_s)
 
@@ -407,6 +407,20 @@ async def test_pending_claims_of_all_streams_are_bounded(ours, asked):
     ours.federation.service.waiting = PENDING_IN_ALL
     (answer,) = await ours.greeted().ask(claim())
     assert answer.elements()[0].elements()[0].name == "resource-constraint" and not asked
+
+
+async def test_an_address_that_has_claimed_much_leaves_half_of_them_to_others(ours, asked):
+    wire = ours.greeted()
+    service = ours.federation.service
+    service.waiting = PENDING_IN_ALL // 2
+    (answer,) = await wire.ask(claim(from_="first.example"))
+    assert answer.get("type") == "valid" and not service.waiting_by
+    service.waiting_by[wire.stream.address] = PENDING_PER_ADDRESS
+    (answer,) = await wire.ask(claim(from_="second.example"))
+    assert answer.elements()[0].elements()[0].name == "resource-constraint"
+    service.waiting -= 1
+    (answer,) = await wire.ask(claim(from_="third.example"))
+    assert answer.get("type") == "valid"
 
 
 async def test_proven_domains_of_one_stream_are_bounded(ours, asked):

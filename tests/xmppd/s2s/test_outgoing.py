@@ -261,7 +261,7 @@ async def test_with_bidi_their_stanzas_are_heard_and_without_it_they_are_not(our
     stream, wire, _, sent = inside(ours, OFFERS_DIALBACK)
     wire.say(valid())
     wire.stream.receive(ping("p1").encode())
-    assert wire.condition == "invalid-from"
+    assert wire.condition == "not-authorized"
 
 
 async def test_bidi_that_is_switched_off_is_not_asked_for(net):

@@ -126,7 +126,7 @@ async def test_before_proof_nothing_is_heard(ours):
     for text in (message("m1"), presence("subscribe"), ping("p1")):
         wire = ours.greeted(certificate(THEIRS))
         wire.stream.receive(text.encode())
-        assert wire.condition == "invalid-from"
+        assert wire.condition == "not-authorized"
     await romeo.expect_nothing()
 
 
