@@ -47,6 +47,24 @@ async def set_password(host: Host, jid: JID, password: str) -> None:
     host.log.info("password_changed", jid=str(jid))
 
 
+async def add_keys(host: Host, jid: JID, basis: AccountRecord, hash_name: str, keys: ScramKeys) -> None:
+    """Give an account keys for one hash more; those that it has already stay as they are.
+
+    Args:
+        basis: the account as it was when its owner proved themselves, without that hash.
+
+    Raises:
+        StanzaError: conflict: it has another password meanwhile; item-not-found: it is gone.
+        StorageError: they could not be kept.
+    """
+    record = await _record(host, jid)
+    if any(record.keys.get(name) != old for name, old in basis.keys.items()):
+        raise StanzaError("conflict")
+    if hash_name not in record.keys:
+        await host.account_store.replace(dataclasses.replace(record, keys={**record.keys, hash_name: keys}))
+        host.log.info("keys_added", jid=str(jid), hash=hash_name)
+
+
 async def set_disabled(host: Host, jid: JID, disabled: bool) -> None:
     """Let nobody log in to an account any more, or again; sessions that there are go on.
 

@@ -61,6 +61,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0425_moderation",
     "xep_0441_mam_prefs",
     "xep_0478_limits",
+    "xep_0480_upgrade",
     "xep_0484_fast",
     "xep_0486_room_avatars",
 )

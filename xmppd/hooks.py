@@ -273,10 +273,11 @@ class UserAgent:
 
 @dataclass(slots=True)
 class InlineEvent:
-    """What XEP-0388's <inline/> is about to offer on a stream: append to `features`."""
+    """What XEP-0388's <inline/> is about to offer on a stream: append to `features`; what stands beside it goes to `beside`."""
 
     stream: Any
     features: list[Element] = field(default_factory=list)
+    beside: list[Element] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -293,6 +294,22 @@ class MechanismEvent:
     agent: UserAgent
     name: str
     mechanism: Any = None
+
+
+@dataclass(slots=True)
+class TasksEvent:
+    """A client has proven who it is by XEP-0388: what is left to do before it is in.
+
+    Attributes:
+        jid, mechanism, request: as in `AuthenticatedEvent`.
+        tasks: of `sasl.mechanism.Task`, done one after the other; append to it.
+    """
+
+    stream: Any
+    jid: JID
+    mechanism: str
+    request: Element
+    tasks: list[Any] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -430,6 +447,10 @@ sasl2_inline: Signal[InlineEvent] = Signal(
 )
 sasl2_mechanism: Signal[MechanismEvent] = Signal(
     "sasl2_mechanism", "A login by XEP-0388 asks for a mechanism that only a module knows; not waiting."
+)
+sasl2_tasks: Signal[TasksEvent] = Signal(
+    "sasl2_tasks",
+    "A client has proven who it is by XEP-0388: the time to ask for more before it is in; may wait.",
 )
 sasl2_authenticated: Filter[AuthenticatedEvent] = Filter(
     "sasl2_authenticated",

@@ -86,6 +86,10 @@ class Login:
             self._reset()
         return result
 
+    def hold(self, profile: str, expects: frozenset[str], notes: Any) -> None:
+        """Keep an exchange of that profile open though the mechanism has done its part."""
+        self.profile, self.expects, self.notes = profile, expects, notes
+
     def failed(self) -> None:
         """Count a failure, and forget the exchange."""
         self._reset()

@@ -11,7 +11,7 @@ from tests.support.world import World
 from xmppd import accounts
 from xmppd.errors import StanzaError
 from xmppd.hooks import AccountEvent, account_created, account_deleted
-from xmppd.sasl.keys import verify_password
+from xmppd.sasl.keys import make_keys, verify_password
 from xmppd.sasl.password_work import TooBusy
 
 ROMEO = JID.parse("romeo@example.org")
@@ -137,3 +137,22 @@ async def test_account_that_cannot_be_removed_stays_closed(world: World, monkeyp
     monkeypatch.setattr(world.shared.backend.accounts, "delete", full)
     await accounts.remove(world.host(), ROMEO)
     assert (await record(world)).disabled
+
+
+async def test_keys_for_another_hash_come_beside_those_that_are_there(world: World) -> None:
+    full = make_keys("wherefore", 4096)
+    basis = AccountRecord(ROMEO, {"SHA-1": full["SHA-1"]})
+    await world.shared.backend.accounts.create(basis)
+    await accounts.add_keys(world.host(), ROMEO, basis, "SHA-256", full["SHA-256"])
+    assert (await record(world)).keys == full
+    await accounts.add_keys(world.host(), ROMEO, basis, "SHA-256", make_keys("another", 4096)["SHA-256"])
+    assert (await record(world)).keys == full
+
+
+async def test_keys_of_an_older_password_are_not_added(world: World) -> None:
+    old, new = make_keys("old", 4096), make_keys("new", 4096)
+    basis = AccountRecord(ROMEO, {"SHA-1": old["SHA-1"]})
+    await world.shared.backend.accounts.create(AccountRecord(ROMEO, {"SHA-1": new["SHA-1"]}))
+    with pytest.raises(StanzaError, match="conflict"):
+        await accounts.add_keys(world.host(), ROMEO, basis, "SHA-256", old["SHA-256"])
+    assert set((await record(world)).keys) == {"SHA-1"}

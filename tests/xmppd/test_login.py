@@ -199,6 +199,13 @@ async def test_exchange_that_is_over_leaves_nothing_behind(bench):
     assert (bench.login.profile, bench.login.expects, bench.login.notes) == ("", None, None)
 
 
+async def test_exchange_held_open_goes_with_the_next_failure(bench):
+    bench.login.hold("urn:other", frozenset(("urn:other next",)), "notes")
+    assert (bench.login.profile, bench.login.notes) == ("urn:other", "notes")
+    bench.login.failed()
+    assert (bench.login.profile, bench.login.expects, bench.login.notes) == ("", None, None)
+
+
 async def test_account_that_can_be_none_is_a_mistake_of_ours(bench):
     with pytest.raises(StreamError, match="internal-server-error"):
         bench.login.jid_of(Success(b"", "a@b"))

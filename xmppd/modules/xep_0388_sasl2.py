@@ -6,9 +6,10 @@ client wants next can stand in the request itself.
     <authenticate/> --> <challenge/> <--> <response/> --> <success/> and features
           |                  |                       \\--> <failure/>
           \\-- no challenge --+--> <success/> or <failure/>
+                              \\--> <continue/> --> <next/> --> <task-data/> <--> <task-data/> ... <success/>
 
-Other modules take part at `hooks.sasl2_inline` (what may be asked for), `sasl2_mechanism` (mechanisms of their own) and
-`sasl2_authenticated` (doing what was asked for). We ask for no second factor, so there is no <continue/>.
+Other modules take part at `hooks.sasl2_inline` (what may be asked for), `sasl2_mechanism` (mechanisms of their own), `sasl2_tasks`
+(what is left to do before <success/>, as XEP-0480 has it) and `sasl2_authenticated` (doing what was asked for).
 """
 
 import binascii
@@ -23,21 +24,25 @@ from xmppd.hooks import (
     FeaturesEvent,
     InlineEvent,
     MechanismEvent,
+    TasksEvent,
     UserAgent,
     sasl2_authenticated,
     sasl2_inline,
     sasl2_mechanism,
+    sasl2_tasks,
     stream_features,
 )
 from xmppd.module import Module, nonza, on
 from xmppd.resource import StreamLike
-from xmppd.sasl.mechanism import Challenge, Success
+from xmppd.sasl.mechanism import Challenge, Success, Task
 
 NS = "urn:xmpp:sasl:2"
 CONDITIONS_NS = "urn:ietf:params:xml:ns:xmpp-sasl"
 AUTHENTICATE = f"{NS} authenticate"
 RESPONSE = f"{NS} response"
 ABORT = f"{NS} abort"
+NEXT = f"{NS} next"
+TASK_DATA = f"{NS} task-data"
 
 EXPECTED = frozenset((RESPONSE, ABORT))
 """What may come while a challenge is out (§2.4)."""
@@ -57,6 +62,21 @@ class Attempt:
     mechanism: str
 
 
+@dataclass(slots=True)
+class Proven:
+    """A client that has proven who it is, and has something to do before it is in.
+
+    Attributes:
+        data: what the mechanism says at its end; b"" once it has been sent.
+        tasks: those that are left; the first one is offered or under way.
+    """
+
+    attempt: Attempt
+    jid: JID
+    data: bytes
+    tasks: list[Task]
+
+
 class Sasl2Module(Module, xep=388):
     """Log in, and do with it whatever the request asks for."""
 
@@ -70,7 +90,7 @@ class Sasl2Module(Module, xep=388):
         children = [Element(f"{NS} mechanism", {}, (name,)) for name in event.stream.login.offer.names]
         if inline.features:
             children.append(Element(f"{NS} inline", {}, tuple(inline.features)))
-        event.features.append(Element(f"{NS} authentication", {}, tuple(children)))
+        event.features.append(Element(f"{NS} authentication", {}, (*children, *inline.beside)))
 
     @nonza(AUTHENTICATE, is_early=True)
     async def authenticate(self, stream: StreamLike, element: Element) -> None:
@@ -130,10 +150,64 @@ class Sasl2Module(Module, xep=388):
         jid: JID = stream.login.jid_of(result)
         if not stream.is_connected:
             return
+        if stream.claimed is not None and stream.claimed != jid:
+            self._fail(stream, SaslError("invalid-authzid", "The stream's header names another account."))
+            return
+        tasks = TasksEvent(stream, jid, attempt.mechanism, attempt.request)
+        await self.host.signal_waiting(sasl2_tasks, tasks)
+        await self._go_on(stream, Proven(attempt, jid, result.data, tasks.tasks))
+
+    async def _go_on(self, stream: StreamLike, proven: Proven) -> None:
+        """Ask for the next task, or let the client in when none is left."""
+        if not stream.is_connected:
+            return
+        if not proven.tasks:
+            await self._let_in(stream, proven)
+            return
+        stream.login.hold(NS, frozenset((NEXT, ABORT)), proven)
+        children = [Element(f"{NS} additional-data", {}, _text(proven.data))] if proven.data else []
+        proven.data = b""
+        children.append(Element(f"{NS} tasks", {}, (Element(f"{NS} task", {}, (proven.tasks[0].name,)),)))
+        stream.send_element(Element(f"{NS} continue", {}, tuple(children)))
+
+    @nonza(NEXT, is_early=True)
+    async def begin_task(self, stream: StreamLike, element: Element) -> None:
+        """Begin the task that the client was asked for (§2.6.3)."""
+        proven = self._proven(stream)
+        if element.get("task") != proven.tasks[0].name:
+            self._fail(stream, SaslError("malformed-request", "That task was not asked for."))
+            return
+        await self._task_step(stream, proven, None)
+
+    @nonza(TASK_DATA, is_early=True)
+    async def take_task_data(self, stream: StreamLike, element: Element) -> None:
+        """Go on with a task (§2.6.3)."""
+        await self._task_step(stream, self._proven(stream), element)
+
+    def _proven(self, stream: StreamLike) -> Proven:
+        proven = None if stream.login is None else stream.login.notes
+        if not isinstance(proven, Proven):
+            raise StreamError("policy-violation", "No task was asked for.")
+        return proven
+
+    async def _task_step(self, stream: StreamLike, proven: Proven, element: Element | None) -> None:
         try:
-            if stream.claimed is not None and stream.claimed != jid:
-                raise SaslError("invalid-authzid", "The stream's header names another account.")
-            event = AuthenticatedEvent(stream, jid, attempt.mechanism, attempt.request, attempt.agent)
+            data = await proven.tasks[0].step(element)
+        except SaslError as error:
+            self._fail(stream, error)
+            return
+        if data is None:
+            proven.tasks.pop(0)
+            await self._go_on(stream, proven)
+            return
+        stream.login.hold(NS, frozenset((TASK_DATA, ABORT)), proven)
+        stream.send_element(Element(TASK_DATA, {}, (data,)))
+
+    async def _let_in(self, stream: StreamLike, proven: Proven) -> None:
+        """Do what else was asked for, and say that it succeeded."""
+        attempt = proven.attempt
+        try:
+            event = AuthenticatedEvent(stream, proven.jid, attempt.mechanism, attempt.request, attempt.agent)
             done = await self.host.run_filter_waiting(sasl2_authenticated, event)
         except SaslError as error:
             self._fail(stream, error)
@@ -142,7 +216,7 @@ class Sasl2Module(Module, xep=388):
             self._fail(stream, SaslError("temporary-auth-failure", error.text))
             return
         if done is not None and stream.is_connected:
-            self._succeed(stream, done, result.data)
+            self._succeed(stream, done, proven.data)
 
     def _succeed(self, stream: StreamLike, event: AuthenticatedEvent, data: bytes) -> None:
         """Say that it succeeded (§2.6.1). A stream that was resumed goes on at once, without features (XEP-0198 §9.2)."""

@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from codec.element import Element
 from codec.jid import JID
 from codec.values import format_datetime
-from storage.interface import AccountRecord, MapStore, StorageError
+from storage.interface import AccountRecord, MapStore, ScramKeys, StorageError
 from xmppd.errors import SaslError
 from xmppd.hooks import (
     AccountEvent,
@@ -166,7 +166,7 @@ class FastModule(Module, xep=484, stores={"tokens": MapStore}):
             token = found[0]
             if token.mechanism != mechanism or (count is not None and count <= token.count):
                 raise SaslError("not-authorized")
-            if token.keys != _note_of(record) or token.until_s <= self._now_s():
+            if not _fits(token.keys, record) or token.until_s <= self._now_s():
                 raise SaslError("credentials-expired")
             after = self._after_use(kept, token, count)
             if fast.get("invalidate") in TRUE:
@@ -225,12 +225,12 @@ class FastModule(Module, xep=484, stores={"tokens": MapStore}):
             mine = everybody.pop(event.agent.id, Tokens())
             mine = Tokens(mine.current, Token(text, mechanism, until_s, keys))
             await self.stores["tokens"].update(
-                event.jid, {event.agent.id: mine.to_bytes()}, self._too_many(everybody, keys)
+                event.jid, {event.agent.id: mine.to_bytes()}, self._too_many(everybody, record)
             )
         expiry = format_datetime(datetime.fromtimestamp(until_s, UTC))
         return Element(f"{NS} token", {"token": text, "expiry": expiry})
 
-    def _too_many(self, others: dict[str, Tokens], keys: str) -> list[str]:
+    def _too_many(self, others: dict[str, Tokens], record: AccountRecord) -> list[str]:
         """Return which other installations lose their tokens, so that there is room for one: those whose tokens are worth nothing, then the oldest."""
         now_s = self._now_s()
         oldest_first = sorted(others, key=lambda id_: others[id_].until_s)
@@ -239,7 +239,9 @@ class FastModule(Module, xep=484, stores={"tokens": MapStore}):
             id_
             for id_ in oldest_first
             if others[id_].until_s <= now_s
-            or all(token.keys != keys for token in (others[id_].current, others[id_].new) if token is not None)
+            or not any(
+                token is not None and _fits(token.keys, record) for token in (others[id_].current, others[id_].new)
+            )
         ]
         left = [id_ for id_ in oldest_first if id_ not in lost]
         return lost + left[: max(0, len(left) - room)]
@@ -260,11 +262,17 @@ def _bindings(stream: StreamLike) -> dict[str, bytes]:
 
 
 def _note_of(record: AccountRecord) -> str:
-    """Return a hash of an account's keys, another one after each change of its password."""
-    keys = hashlib.sha256()
-    for name in sorted(record.keys):
-        keys.update(name.encode() + record.keys[name].stored_key)
-    return keys.hexdigest()[:32]
+    """Return a note of an account's keys, by hash: all of it is another after each change of its password."""
+    return " ".join(f"{name}={_short_hash(keys)}" for name, keys in sorted(record.keys.items()))
+
+
+def _fits(note: str, record: AccountRecord) -> bool:
+    """Whether the keys of a note are still the account's; it may have got others beside them (XEP-0480)."""
+    return set(note.split()) <= set(_note_of(record).split()) and bool(note) == bool(record.keys)
+
+
+def _short_hash(keys: ScramKeys) -> str:
+    return hashlib.sha256(keys.stored_key).hexdigest()[:24]
 
 
 def _count(fast: Element) -> int | None:

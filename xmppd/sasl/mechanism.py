@@ -1,9 +1,10 @@
-"""What every SASL mechanism has in common: one method, two results, and how an account is looked up."""
+"""What every SASL mechanism has in common: one method, two results, and how an account is looked up; and the tasks after it."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+from codec.element import Element
 from codec.jid import JID, InvalidJID, prepare_localpart
 from storage.interface import AccountRecord
 from xmppd.errors import SaslError
@@ -52,6 +53,26 @@ class Mechanism(ABC):
 
         Raises:
             SaslError: the attempt has failed; no more calls then.
+        """
+
+
+class Task(ABC):
+    """What a client does after it has proven who it is and before it is in (XEP-0388 §2.6.3); made anew for each login."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    async def step(self, data: Element | None) -> Element | None:
+        """Take what the client sent and return what it gets, None when the task is done.
+
+        Args:
+            data: the client's <task-data/>; None when it begins.
+
+        Raises:
+            SaslError: the login has failed.
         """
 
 

@@ -1,11 +1,20 @@
 """From passwords to keys and back."""
 
 import base64
+import hashlib
 
 import pytest
 
 from storage.interface import AccountRecord
-from xmppd.sasl.keys import HASHES, InvalidPassword, derive_keys, make_keys, prepare_password, verify_password
+from xmppd.sasl.keys import (
+    HASHES,
+    InvalidPassword,
+    derive_keys,
+    keys_of_salted,
+    make_keys,
+    prepare_password,
+    verify_password,
+)
 
 
 def account(password: str, **options: int) -> AccountRecord:
@@ -58,3 +67,13 @@ def test_password_is_prepared_as_opaque_string(typed, prepared):
 def test_text_that_cannot_be_a_password_is_refused(password):
     with pytest.raises(InvalidPassword):
         make_keys(password)
+
+
+@pytest.mark.parametrize(("hash_name", "size"), [("SHA-1", 20), ("SHA-256", 32)])
+def test_keys_follow_from_a_salted_password_of_the_right_size_alone(hash_name, size):
+    prepared, salt = prepare_password("pencil"), b"salt" * 4
+    salted = hashlib.pbkdf2_hmac(HASHES[hash_name], prepared, salt, 64)
+    assert keys_of_salted(salted, hash_name, salt, 64) == derive_keys(prepared, hash_name, salt, 64)
+    for wrong in (b"", salted[:-1], salted + b"x"):
+        with pytest.raises(ValueError, match=f"{size} bytes"):
+            keys_of_salted(wrong, hash_name, salt, 64)
