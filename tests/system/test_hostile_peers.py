@@ -27,7 +27,7 @@ from tests.support.federation.hostile import (
     reread,
     tls_context,
 )
-from tests.support.federation.stage import HONEST, LATER, OURS, ROMEO, Stage, staged
+from tests.support.federation.stage import HONEST, OURS, ROMEO, Stage, staged
 from tests.support.raw import memory_bytes
 from xmppd.s2s.keys import DialbackKeys
 
@@ -35,10 +35,10 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.asyncio(l
 
 MIB = 1024 * 1024
 STRICT = "strict.example"
-LOGIN_TIMEOUT_S = 4
+LOGIN_TIMEOUT_S = 5
 SETTINGS = {
     "s2s.login_timeout_s": LOGIN_TIMEOUT_S,
-    "s2s.connect_timeout_s": 3,
+    "s2s.connect_timeout_s": 4,
     "s2s.answer_timeout_s": 4,
     "s2s.message_wait_s": 3,
     f's2s.domains."{STRICT}".authentication': "certificate",
@@ -182,7 +182,7 @@ async def test_a_flood_of_claims_keeps_no_honest_server_waiting(stage: Stage) ->
         refused = [await peer.result_of(f"n{index * 20 + 19}.{domain}") for index, peer in enumerate(peers)]
         assert all(b"resource-constraint" in answer for answer in refused)
         await stage.honest_word()
-        async with asyncio.timeout(5):  # a domain that nobody has talked to before is found, and proven by dialback
+        async with asyncio.timeout(2.5):  # a domain that nobody has talked to before is found, and proven by dialback
             stage.romeo.client.send(message(ROMEO, stage.later.jid, "first contact"))
             await stage.later.take("first contact")
             peer = await stage.secured(HONEST)
