@@ -13,7 +13,7 @@ from xmppd import sessions
 from xmppd.errors import StanzaError
 from xmppd.hooks import PresenceChangedEvent, RecipientsEvent, presence_changed, presence_recipients
 from xmppd.modules import rfc_6121_presence
-from xmppd.modules.rfc_6121_presence import Directed, priority_of
+from xmppd.modules.rfc_6121_presence import Directed, PresenceModule, priority_of
 from xmppd.modules.rfc_6121_roster import FROM, TO, Contact, RosterModule
 
 BOTH = TO | FROM
@@ -459,3 +459,20 @@ def test_breaking_the_bound_raises_before_anything_is_noted() -> None:
 
     with pytest.raises(StanzaError):
         rfc_6121_presence.note_directed(Resource(), JID.parse("x@y"), is_available=True)  # type: ignore[arg-type]
+
+
+async def test_presence_that_the_server_renews_is_seen_by_all_who_may(world: World) -> None:
+    await friends(world)
+    romeo = await world.client(f"{ROMEO}/orchard", "<presence/>")
+    juliet = await world.client(f"{JULIET}/balcony", "<presence/>")
+    await romeo.drain()
+    renewed = Presence(None, romeo.jid, None, "", None, b"<x xmlns='urn:x'/>", ("urn:x x",))
+    module = world.host().module(PresenceModule)
+    await module.renew(romeo.stream.resource, renewed)
+    for client in (juliet, romeo):
+        (seen,) = await client.drain()
+        assert seen.has("urn:x x") and seen.from_ == romeo.jid
+    await romeo.send("<presence type='unavailable'/>")
+    await juliet.drain()
+    await module.renew(romeo.stream.resource, renewed)
+    assert await juliet.drain() == [] and romeo.stream.resource.presence is None

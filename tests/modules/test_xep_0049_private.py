@@ -2,10 +2,12 @@
 
 import pytest
 
+from codec.element import Element
 from storage.interface import Commit, StorageFull
 from storage.memory import MemoryBackend
 from tests.modules.conftest import MakeWorld
 from tests.support.world import Client, World
+from xmppd.hooks import PrivateEvent, private_given, private_kept
 from xmppd.modules import xep_0049_private
 from xmppd.modules.xep_0049_private import PrivateModule
 
@@ -139,3 +141,33 @@ async def test_element_that_could_not_be_kept_does_not_count(
         for name in "abc":
             assert await put(romeo, f"<{name} xmlns='urn:x'>1</{name}>") == "resource-constraint"
     assert await put(romeo, NOTES) == ""
+
+
+async def test_another_module_may_hold_a_part_of_an_element(world: World, romeo: Client) -> None:
+    held: list[Element] = []
+
+    def keep(event: PrivateEvent) -> PrivateEvent:
+        held.extend(event.element.elements())
+        event.element = Element(event.element.tag)
+        return event
+
+    def give(event: PrivateEvent) -> PrivateEvent:
+        event.element = Element(event.element.tag, {}, tuple(held))
+        return event
+
+    host = world.host()
+    host.handlers[private_kept], host.handlers[private_given] = (keep,), (give,)
+    assert await put(romeo, NOTES) == ""
+    module = host.module(PrivateModule)
+    account = host.accounts[romeo.jid.bare]
+    assert await module.read(account, "urn:example:notes notes") is None
+    assert await get(romeo, "<notes xmlns='urn:example:notes'/>") == NOTES
+
+
+async def test_other_modules_read_and_write_what_is_kept(world: World, romeo: Client) -> None:
+    module, account = world.host().module(PrivateModule), world.host().accounts[romeo.jid.bare]
+    await module.write(account, Element("urn:x a", {"b": "c"}))
+    assert await get(romeo, "<a xmlns='urn:x'/>") == "<a xmlns='urn:x' b='c'/>"
+    assert await module.read(account, "urn:x a") == Element("urn:x a", {"b": "c"})
+    await module.write(account, Element("urn:x a"))
+    assert await module.read(account, "urn:x a") is None

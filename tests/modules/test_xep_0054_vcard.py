@@ -2,8 +2,11 @@
 
 import pytest
 
+from codec.element import Element
 from tests.modules.conftest import MakeWorld
 from tests.support.world import Client, World
+from xmppd.hooks import CardEvent, card_given, card_kept
+from xmppd.modules.xep_0054_vcard import VCardModule
 
 CARD = "<vCard xmlns='vcard-temp' version='3.0'><FN>Romeo Montague</FN><PHOTO><BINVAL>AAAA</BINVAL></PHOTO></vCard>"
 GET = "<vCard xmlns='vcard-temp'/>"
@@ -65,6 +68,30 @@ async def test_nobody_publishes_for_another(world: World, romeo: Client) -> None
 async def test_empty_card_removes_the_last_one(world: World, romeo: Client) -> None:
     await publish(romeo)
     await publish(romeo, GET)
+    juliet = await world.client("juliet@example.org/balcony")
+    await juliet.send(f"<iq type='get' id='g' to='romeo@example.org'>{GET}</iq>")
+    assert (await juliet.next_stanza()).type == "error"
+
+
+async def test_another_module_may_hold_a_part_of_a_card(world: World, romeo: Client) -> None:
+    held: list[Element] = []
+
+    def keep(event: CardEvent) -> CardEvent:
+        held.extend(event.card.elements())
+        event.card = Element(event.card.tag)
+        return event
+
+    def give(event: CardEvent) -> CardEvent:
+        if event.asker.bare == event.account.jid:
+            event.card = Element(event.card.tag, {"version": "3.0"}, tuple(held))
+        return event
+
+    host = world.host()
+    host.handlers[card_kept], host.handlers[card_given] = (keep,), (give,)
+    await publish(romeo)
+    assert await host.module(VCardModule).stores["cards"].get("romeo@example.org") is None
+    await romeo.send(f"<iq type='get' id='g'>{GET}</iq>")
+    await romeo.expect(f"<iq type='result' id='g' to='{romeo}'>{CARD}</iq>")
     juliet = await world.client("juliet@example.org/balcony")
     await juliet.send(f"<iq type='get' id='g' to='romeo@example.org'>{GET}</iq>")
     assert (await juliet.next_stanza()).type == "error"

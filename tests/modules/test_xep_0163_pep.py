@@ -167,6 +167,17 @@ async def test_one_who_subscribed_and_wants_to_know_is_told_once(friends: World)
     assert await told(juliet) == [f"{ROMEO} {TUNE} items b"]
 
 
+async def test_one_who_subscribed_twice_is_told_once(friends: World) -> None:
+    romeo = await friends.client(f"{ROMEO}/orchard", "<presence/>")
+    juliet = await friends.client(f"{JULIET}/balcony", "<presence/>")
+    await publish(romeo, TUNE, payload(), "a")
+    for jid in (JULIET, juliet.jid):
+        await ask(juliet, f"<subscribe node='{TUNE}' jid='{jid}'/>", to=ROMEO)
+    await juliet.drain()
+    await publish(romeo, TUNE, payload(), "b")
+    assert await told(juliet) == [f"{ROMEO} {TUNE} items b"]
+
+
 async def test_client_that_has_gone_is_not_told(friends: World) -> None:
     romeo = await friends.client(f"{ROMEO}/orchard", "<presence/>")
     juliet = await interested(friends, f"{JULIET}/balcony", TUNE)

@@ -148,6 +148,12 @@ async def test_clients_of_the_old_node_are_told_once_of_what_new_ones_do(world: 
     assert await get_old_node(romeo) == []
 
 
+async def test_clients_of_the_old_node_are_told_once_of_many_changes(world: World, romeo: Client) -> None:
+    legacy = await interested(world, f"{ROMEO}/legacy", OLD)
+    await put_private(romeo, storage(old(ROOM), old(OTHER)))
+    assert await told(legacy) == [f"{ROMEO} {OLD} items current"]
+
+
 async def test_client_of_the_old_node_is_told_once_of_its_own_change(world: World) -> None:
     legacy = await interested(world, f"{ROMEO}/legacy", OLD)
     await publish(legacy, OLD, storage(old(ROOM, autojoin="1")))
