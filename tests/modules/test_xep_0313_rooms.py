@@ -173,3 +173,13 @@ async def test_reader_of_another_server_gets_results_by_the_router(world: World)
     )
     await world.settle()
     assert [stanza.kind for stanza in taken] == ["message", "iq"] and {stanza.to for stanza in taken} == {far}
+
+
+async def test_server_that_keeps_no_messages_keeps_none_of_rooms_whatever_their_owners_want(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(*MODULES, "xep_0313_rooms", settings={"archive.enabled": False})
+    romeo, _, _ = await den(world, enablearchiving=True)
+    await say(romeo, "x")
+    assert await world.shared.backend.archive.bounds(ROOM) is None
+    assert condition((await read(romeo))[0]) == "service-unavailable"

@@ -66,6 +66,7 @@ class RoomsModule(
             archive_ids=host.archive_ids,
             outlet=Outlet(host.shared, blocks if BlockList in host.part_loaders else None),
             keeper=store,
+            may_archive=host.config.archive.enabled,
             is_lasting=is_lasting,
             is_admin=lambda bare: bare in host.config.admin.jids,
             is_ours=lambda domain: domain in host.shared.hosts,

@@ -44,7 +44,7 @@ class RoomArchiveModule(Module, xep=313, requires=(RoomsModule,)):
     def __init__(self, host: Host) -> None:
         super().__init__(host)
         extensions = host.module(RoomsModule).extensions
-        extensions.features.append(lambda room: (NS, f"{NS}#extended") if room.config.is_archived else ())
+        extensions.features.append(lambda room: (NS, f"{NS}#extended") if room.is_archived else ())
         extensions.iqs["get", Query.TAG] = self.describe
         extensions.iqs["set", Query.TAG] = self.query
         extensions.iqs["get", MetadataRequest.TAG] = self.metadata
@@ -141,7 +141,7 @@ def check_may_read(room: Room, iq: IQ) -> None:
     is_inside = bare in room.occupants.by_account
     if room.is_locked and affiliation is not Affiliation.OWNER:
         raise StanzaError("item-not-found", text="There is no such room.")
-    if not room.config.is_archived:
+    if not room.is_archived:
         raise StanzaError("service-unavailable", text="This room keeps no archive.")
     if affiliation is Affiliation.OUTCAST:
         raise StanzaError("forbidden")

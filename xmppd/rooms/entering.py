@@ -247,7 +247,7 @@ def welcome(room: Room, session: Session, codes: tuple[int, ...], wish: Wish | N
     presences.show_all(room, occupant, session)
     if room.config.is_non_anonymous:
         codes = (*codes, 100)
-    if room.config.is_archived:
+    if room.is_archived:
         codes = (*codes, 170)
     own = presences.available(room, occupant, True, (presences.SELF, *codes))
     others = [other for other in occupant.sessions.values() if other is not session]

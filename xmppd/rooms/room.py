@@ -96,6 +96,7 @@ class Surroundings:
 
     Attributes:
         domain: of the rooms. secret: behind occupant ids.
+        may_archive: whether the server keeps messages at all.
         is_lasting: whether a message is worth keeping, its type aside.
         is_admin: whether a bare JID is an administrator of the server, who owns every room.
         tell_absent: called with (room, message, members who are not there, archive id).
@@ -112,6 +113,7 @@ class Surroundings:
     archive_ids: OpaqueIds
     outlet: Outlet
     keeper: Keeper
+    may_archive: bool
     is_lasting: Callable[[Message], bool]
     is_admin: Callable[[JID], bool]
     is_ours: Callable[[str], bool]
@@ -225,6 +227,11 @@ class Room:
                 if known.affiliation >= Affiliation.MEMBER and jid not in present and is_ours(jid.domainpart)
             )
         return self._absent
+
+    @property
+    def is_archived(self) -> bool:
+        """Whether its messages are kept in an archive."""
+        return self.config.is_archived and self.world.may_archive
 
     # limits
 

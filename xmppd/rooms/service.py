@@ -123,7 +123,7 @@ class RoomService:
     def create(self, jid: JID, creator: JID) -> Room:
         """Return a new room, owned by its creator; it is not kept yet."""
         settings = self.world.settings
-        config = RoomConfig(history_length=settings.history, is_archived=settings.archive)
+        config = RoomConfig(history_length=settings.history, is_archived=settings.archive and self.world.may_archive)
         room = Room(jid, config, self.world, creator)
         room.set_affiliation(creator, Affiliation.OWNER)
         self.store.forget(room, with_history=True)  # of a temporary one of that name which a crash has ended
@@ -180,7 +180,7 @@ class RoomService:
     async def _read_messages(self, room: Room) -> None:
         """Read the last messages and the marks of those lately sent."""
         world = self.world
-        if not room.config.is_archived:
+        if not room.is_archived:
             return
         if room.config.history_length:
             query = ArchiveQuery(limit=room.config.history_length, newest_first=True)

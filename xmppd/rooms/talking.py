@@ -109,7 +109,7 @@ def publish(room: Room, message: Message, occupant: Occupant | None, mark: int =
     world = room.world
     id_ = world.ids.stanza_id()
     is_lasting = world.is_lasting(message)
-    commit = _archive(room, message, occupant, id_, mark) if is_lasting and room.config.is_archived else None
+    commit = _archive(room, message, occupant, id_, mark) if is_lasting and room.is_archived else None
     message = with_stanza_id(room, message, id_)
     if mark:
         remember(room, mark, commit)
