@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.ca import Leaf, make_test_ca
+from tests.support.daemon import Daemon
 from tests.support.federation.ejabberd_peer import EjabberdPeer
 from tests.support.federation.peer import Identity, Mode, Peer
 from tests.support.federation.prosody_peer import ProsodyPeer
@@ -23,6 +24,7 @@ class Internet:
     Attributes:
         authority: whose certificates all trust (but peers that do dialback).
         zone: the DNS server, running.
+        servers: all that belong to it; none outlives it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,6 +36,7 @@ class Internet:
         self.nobody = make_test_ca(folder / "nobody")
         self.zone = Zone(folder)
         self.zone.start()
+        self.servers: list[Daemon] = []
         self._number = 0
 
     def certificate(self, *domains: str) -> Leaf:
@@ -51,6 +54,7 @@ class Internet:
         leaf = signer.sign([domain, f"*.{domain}"], file_name=domain)
         trusted = self.nobody if mode is Mode.DIALBACK else self.authority
         peer = kind(self.folder / domain, domain, Identity(leaf, trusted.path), mode, bidi=bidi, direct_tls=direct_tls)
+        self.servers.append(peer)
         peer.prepare(self.zone.address)
         self.zone.add(domain, peer.s2s_port, direct_tls=direct_tls)
         return peer
@@ -65,5 +69,7 @@ def small_internet() -> Iterator[Internet]:
     try:
         yield internet
     finally:
+        for server in internet.servers:
+            server.kill9()
         internet.zone.close()
         shutil.rmtree(folder, ignore_errors=True)

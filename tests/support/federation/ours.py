@@ -41,6 +41,7 @@ class OurServer(ServerProcess):
         everything = needed | dict(settings or {})
         folder = internet.folder / domains[0]
         super().__init__(folder, domains, everything, certificate=leaf.certificate, key=leaf.key)
+        internet.servers.append(self)
         for domain in domains:
             internet.zone.add(domain, self.s2s_port, direct_tls=direct_tls)
 
