@@ -37,7 +37,7 @@ _KINDS = {
 
 CONVERTED = frozenset((*_TEXTS, "N", "BDAY", "URL", "ORG", "ADR", "TEL", "EMAIL"))
 """Names of vcard-temp's fields that have a counterpart."""
-CONVERTED4 = frozenset((*_TEXTS.values(), "n", "bday", "url", "org", "adr", "tel", "email"))
+CONVERTED4 = frozenset(("fn", "nickname", "title", "role", "note", "n", "bday", "url", "org", "adr", "tel", "email"))
 """Names of vCard4's."""
 
 
