@@ -284,9 +284,9 @@ class Service:
                 raise pubsub_error("not-authorized", "pending-subscription")
         if node.subscriptions.get(jid) == state:
             return Change(SUBSCRIPTION, node, None, jid=jid, is_told=False)
-        return self._set_subscription(place, node, jid, state, is_told=False)
+        return self._set_subscription(place, node, jid, state)
 
-    def _set_subscription(self, place: Place, node: Node, jid: JID, state: str, *, is_told: bool) -> Change:
+    def _set_subscription(self, place: Place, node: Node, jid: JID, state: str) -> Change:
         if jid not in node.subscriptions and len(node.subscriptions) >= JIDS_PER_NODE:
             raise pubsub_error("not-allowed", "too-many-subscriptions")
         self._take(place)
@@ -295,7 +295,7 @@ class Service:
         else:
             node.subscriptions[jid] = state
         commit = self.store.save(place.owner, place.nodes, node)
-        return Change(SUBSCRIPTION, node, commit, jid=jid, is_told=is_told)
+        return Change(SUBSCRIPTION, node, commit, jid=jid, is_told=False)
 
     def unsubscribe(self, place: Place, asker: Asker, name: str, jid: JID | None) -> Change:
         """End a subscription (§6.2)."""
@@ -306,7 +306,7 @@ class Service:
         node = self.node(place, name)
         if jid not in node.subscriptions:
             raise pubsub_error("unexpected-request", "not-subscribed", type_="cancel")
-        return self._set_subscription(place, node, jid, NONE, is_told=False)
+        return self._set_subscription(place, node, jid, NONE)
 
     def set_subscriptions(
         self, place: Place, asker: Asker, name: str, wanted: Collection[tuple[JID | None, str | None]]
@@ -316,13 +316,16 @@ class Service:
         for jid, state in wanted:
             if jid is None or state not in (SUBSCRIBED, PENDING, NONE):
                 raise StanzaError("bad-request", text="Name a JID, and subscribed, pending or none.")
-        if len(node.subscriptions) + len(wanted) > JIDS_PER_NODE:
+        changed = {jid: state for jid, state in wanted if jid and node.subscriptions.get(jid, NONE) != state}
+        if len(node.subscriptions) + len(changed) > JIDS_PER_NODE:
             raise pubsub_error("not-allowed", "too-many-subscriptions")
-        return [
-            self._set_subscription(place, node, jid, state or NONE, is_told=True)
-            for jid, state in wanted
-            if jid is not None and node.subscriptions.get(jid, NONE) != state
-        ]
+        if not changed:
+            return []
+        self._take(place)
+        kept = {jid: state for jid, state in (node.subscriptions | changed).items() if state and state != NONE}
+        node.subscriptions = kept
+        commit = self.store.save(place.owner, place.nodes, node)
+        return [Change(SUBSCRIPTION, node, commit, jid=jid) for jid in changed]
 
     def set_affiliations(
         self, place: Place, asker: Asker, name: str, wanted: Collection[tuple[JID | None, str | None]]

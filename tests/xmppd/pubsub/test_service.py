@@ -137,6 +137,21 @@ async def test_lists_of_people_have_a_limit(service: Service, place: Place, monk
     assert refused(service.subscribe, place, JULIET, "n", JULIET.jid) == "not-allowed/too-many-subscriptions"
 
 
+async def test_many_subscriptions_are_set_by_one_write(
+    service: Service, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.create(place, OWNER, "n", None)
+    written = []
+    save = service.store.save
+    monkeypatch.setattr(service.store.__class__, "save", lambda _, *args: written.append(1) or save(*args))
+    people = [JID(f"p{number}@example.org") for number in range(500)]
+    changes = service.set_subscriptions(place, OWNER, "n", [(jid, "subscribed") for jid in people])
+    assert len(changes) == 500 and len(written) == 1
+    assert service.set_subscriptions(place, OWNER, "n", [(jid, "subscribed") for jid in people]) == []
+    (change,) = service.set_subscriptions(place, OWNER, "n", [(people[0], "none"), (people[1], "subscribed")])
+    assert change.jid == people[0] and len(place.nodes.by_name["n"].subscriptions) == 499
+
+
 async def test_nothing_changes_when_one_of_several_is_wrong(service: Service, place: Place) -> None:
     service.create(place, OWNER, "n", None)
     wanted = [(JULIET.bare, "member"), (JULIET.bare, "king")]
