@@ -133,12 +133,12 @@ class Route:
             self._queue.forget([entry.id for entry in entries])
 
     def let_go(self, stream: PeerStream, entries: list[Entry]) -> None:
-        """The stream carries no more; these may not have arrived: messages and presence are sent again, requests are answered."""
+        """The stream carries no more; these may not have arrived: requests are answered with an error, all else is sent again."""
         if self.carrier is stream:
             self.carrier = None
-        self._queue.put_back([entry for entry in entries if not isinstance(entry.stanza, IQ)])
+        self._queue.put_back([entry for entry in entries if not _is_request(entry.stanza)])
         self._latest = CannotTalk("remote-server-timeout", "the connection was lost")
-        self._bounce([entry for entry in entries if isinstance(entry.stanza, IQ)], self._latest)
+        self._bounce([entry for entry in entries if _is_request(entry.stanza)], self._latest)
         if entries:
             self._wait_longer()  # one that always hangs up on us is not called again and again
         else:
@@ -341,15 +341,22 @@ class Route:
             if not future.done():
                 future.set_exception(StanzaError(error.condition, text=self._text(error)))
         if self.carrier is None:
-            is_final = error.condition == "remote-server-not-found"
             entries = self._queue.take_all()
-            stays = [] if is_final else [entry for entry in entries if isinstance(entry.stanza, Message)]
+            stays = [entry for entry in entries if self._may_wait(entry.stanza, error)]
             self._queue.put_back(stays)
-            self._bounce([entry for entry in entries if is_final or not isinstance(entry.stanza, Message)], error)
+            self._bounce([entry for entry in entries if not self._may_wait(entry.stanza, error)], error)
             self._expire()
             if self._queue:
                 self._connect_soon()
         self._rest()
+
+    def _may_wait(self, stanza: Stanza, error: CannotTalk) -> bool:
+        """Whether it waits for the next attempt: messages, and answers for one more, as nobody is told that they were lost."""
+        if error.condition == "remote-server-not-found":
+            return False
+        return isinstance(stanza, Message) or (
+            isinstance(stanza, IQ) and not _is_request(stanza) and self._failures <= 1
+        )
 
     def _wait_longer(self) -> None:
         wait_s = min(RETRY_MOST_S, RETRY_FIRST_S * 2**self._failures)
@@ -423,6 +430,10 @@ class Route:
 
     def _now(self) -> float:
         return self._service.shared.clock.monotonic()
+
+
+def _is_request(stanza: Stanza) -> bool:
+    return isinstance(stanza, IQ) and stanza.type in ("get", "set")
 
 
 def _is_answered(stanza: Stanza) -> bool:

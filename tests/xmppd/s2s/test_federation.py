@@ -239,7 +239,8 @@ async def _run(schedule, options):
             for action, value in schedule:
                 await _act(action, value, net, timers, ours, theirs, romeo, juliet, sent, numbers)
             await _end_well(net, timers, ours, theirs)
-            _check(sent, await romeo.drain(), await juliet.drain())
+            is_calm = {action for action, _ in schedule} <= {"put", "turns", "wait", "their message", "up"}
+            _check(sent, await romeo.drain(), await juliet.drain(), is_calm)
         finally:
             await net.close()
 
@@ -299,14 +300,14 @@ async def _end_well(net, timers, ours, theirs):
     raise AssertionError("something waits for ever")
 
 
-def _check(sent, got, received):
+def _check(sent, got, received, is_calm):
     refused = {reply.id for reply in got if reply.type == "error"}
     answered = {reply.id for reply in got if reply.type == "result"}
     _check_order(sent["message"], [message.id for message in received if message.type == "chat"], refused)
     their_refused = {reply.id for reply in received if reply.type == "error"}
     _check_order(sent["theirs"], [message.id for message in got if message.type == "chat"], their_refused)
-    # a request on a stream that is not counted may be lost with it after it was written: then its sender's own time ends it
-    assert not refused & answered
+    if is_calm:  # one loss at the end; after more an answer may be what cannot be sent, and nobody is told of that
+        assert set(sent["ping"]) <= refused | answered
 
 
 def _check_order(sent, arrived, refused):

@@ -349,6 +349,31 @@ async def test_a_request_on_a_stream_that_is_lost_is_answered_with_an_error(net,
     assert bounced(await romeo.drain()) == [("p1", "remote-server-timeout")]
 
 
+async def test_an_answer_on_a_stream_that_is_lost_or_not_yet_made_is_sent_once_more(net, ours, timers):
+    theirs = await net.island(THEIRS, settings={"s2s.bidi": False})
+    net.down[THEIRS] = UNREACHABLE
+    route = ours.federation._route(OURS, THEIRS)
+    answer = IQ(JID.parse(THEIRS), JID.parse(OURS), "r1", "result")
+    route.put(answer)
+    await turns(10)
+    assert [entry.stanza.id for entry in route._queue] == ["r1"]
+    del net.down[THEIRS]
+    await timers.advance(2, ours)
+    await until(lambda: route.carrier is not None)
+    await net.quiet()
+    for connection in theirs.loop.connections:
+        connection.pause_reading()
+    route.put(answer.replace(id="r2"))
+    await turns(5)
+    ours.cut()
+    await until(lambda: route.carrier is None)
+    assert [entry.stanza.id for entry in route._queue] == ["r2"]
+    net.down[THEIRS] = UNREACHABLE
+    await timers.advance(2, ours)
+    await turns(10)
+    assert len(route._queue) == 0
+
+
 async def test_a_server_that_always_hangs_up_is_called_less_and_less_and_the_message_keeps_its_time(
     net, ours, theirs, romeo, timers
 ):
