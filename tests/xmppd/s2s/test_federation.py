@@ -218,9 +218,7 @@ ACTIONS = st.one_of(
     bidi=st.booleans(),
     dialback=st.booleans(),
 )
-def test_whatever_happens_each_message_arrives_in_order_or_comes_back_and_each_request_is_answered(
-    schedule, bidi, dialback
-):
+def test_whatever_happens_each_message_arrives_in_order_or_comes_back(schedule, bidi, dialback):
     asyncio.run(
         _run(schedule, {"s2s.bidi": bidi, "s2s.authentication": "dialback" if dialback else "certificate-or-dialback"})
     )
@@ -239,8 +237,7 @@ async def _run(schedule, options):
             for action, value in schedule:
                 await _act(action, value, net, timers, ours, theirs, romeo, juliet, sent, numbers)
             await _end_well(net, timers, ours, theirs)
-            is_calm = {action for action, _ in schedule} <= {"put", "turns", "wait", "their message", "up"}
-            _check(sent, await romeo.drain(), await juliet.drain(), is_calm)
+            _check(sent, await romeo.drain(), await juliet.drain())
         finally:
             await net.close()
 
@@ -300,14 +297,11 @@ async def _end_well(net, timers, ours, theirs):
     raise AssertionError("something waits for ever")
 
 
-def _check(sent, got, received, is_calm):
+def _check(sent, got, received):
     refused = {reply.id for reply in got if reply.type == "error"}
-    answered = {reply.id for reply in got if reply.type == "result"}
     _check_order(sent["message"], [message.id for message in received if message.type == "chat"], refused)
     their_refused = {reply.id for reply in received if reply.type == "error"}
     _check_order(sent["theirs"], [message.id for message in got if message.type == "chat"], their_refused)
-    if is_calm:  # one loss at the end; after more an answer may be what cannot be sent, and nobody is told of that
-        assert set(sent["ping"]) <= refused | answered
 
 
 def _check_order(sent, arrived, refused):
