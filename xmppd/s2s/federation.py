@@ -68,7 +68,14 @@ class Federation:
     async def start(self) -> None:
         """Take up what waited when the last process ended."""
         async for owner in self._shared.backend.owners(OWNER_PREFIX):
-            await self._route(*pair_of(owner)).load()
+            ours, theirs = pair_of(owner)
+            if not self.is_ours(ours):
+                self.service.log.warning("s2s_queue_of_other_domain", ours=ours, theirs=theirs)
+                continue  # it stays stored, for when the domain is served again
+            try:
+                await self._route(ours, theirs).load()
+            except StanzaError as error:
+                self.service.log.error("s2s_queue_not_loaded", ours=ours, theirs=theirs, reason=str(error))
         self._shared.components.remote = self
 
     def take(self, stanza: Stanza) -> Commit | None:

@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from bench.accounts import PASSWORD
 from bench.client import CLIENT, Client
 from tests.support.ca import Leaf, make_test_ca
+from tests.support.daemon import Daemon
 from tests.support.name_server import NameServer
 from tests.support.raw import STREAMS, Inbox, Raw
 
@@ -231,11 +232,13 @@ class LiveInternet:
 
     Attributes:
         authority: all trust it. stranger: nobody does.
+        servers: all that belong to it; who made them ends them.
     """
 
     def __init__(self, folder: Path, zone: LiveZone) -> None:
         self.folder = folder
         self.zone = zone
+        self.servers: list[Daemon] = []
         for name in ("authority", "stranger"):
             (folder / name).mkdir()
         self.authority = make_test_ca(folder / "authority")

@@ -151,6 +151,19 @@ async def test_what_was_stored_is_taken_up_by_the_next_process_in_order(net):
     assert [arrived.id for arrived in await juliet.drain()] == [f"m{number}" for number in range(5)]
 
 
+async def test_what_is_stored_for_a_domain_that_is_not_ours_any_more_stays(net):
+    backend = MemoryBackend()
+    first = await net.island("old.example", backend=backend)
+    net.down[THEIRS] = asyncio.Event()
+    await first.federation.take(stanza(from_="romeo@old.example/orchard"))
+    await first.federation.stop()
+    dialled = len(net.dialled)
+    second = await net.island(OURS, backend=backend)
+    await turns(5)
+    assert (second.routes(), len(net.dialled)) == ([], dialled)
+    assert await backend.map("s2s.queue").items(f"s2s old.example {THEIRS}")
+
+
 async def test_what_is_stored_for_a_domain_that_is_blocked_now_goes_back(net):
     backend = MemoryBackend()
     first = await net.island(OURS, backend=backend)
