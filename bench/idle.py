@@ -1,9 +1,10 @@
-"""The memory of idle sessions: `python -m bench.idle [--n N] [--tls] [--forms xml,stateless,tables,asleep]`.
+"""The memory of idle sessions: `python -m bench.idle [--n N] [--tls] [--forms xml,talked,stateless,tables,asleep]`.
 
 A server of ours in a process of its own; N clients log in, bind and become available, and say nothing for a while. What the server's memory
 has grown by (PSS), shared among them, is what a session takes. A few have come and gone before, so that what all share does not count.
 
     xml         streams in XML, as `python -m bench --only idle` measures them
+    talked      the same after the messages that fill tables in the rows below: what talking itself leaves behind
     stateless   the binary form, without tables
     tables      with all four tables of each session full: 64 addresses and 64 values each way, none of them shared
     asleep      the same after the server has put them to sleep, as it does with silent streams
@@ -36,7 +37,9 @@ from tests.support.daemon import raise_file_limit
 from tests.support.raw import memory_bytes
 from tests.support.server import ServerProcess
 
-FORMS = ("xml", "stateless", "tables", "asleep")
+FORMS = ("xml", "talked", "stateless", "tables", "asleep")
+XML_FORMS = ("xml", "talked")
+TALKING = ("talked", "tables", "asleep")
 CAPS_NS = "http://jabber.org/protocol/caps"
 WARM = WAVE = 50
 AT_ONCE = 50
@@ -56,7 +59,7 @@ class Place:
 
 async def enter(place: Place, user: str) -> Connection:
     """Return a client that is available."""
-    is_binary = place.form != "xml"
+    is_binary = place.form not in XML_FORMS
     if place.context is None:
         streams = await asyncio.open_connection("127.0.0.1", place.server.c2s_port)
     else:
@@ -78,7 +81,11 @@ async def enter(place: Place, user: str) -> Connection:
     challenge = await wire.until("challenge")
     answer = scram.answer(challenge.text)
     wire.send(wire.item(element(f"<response xmlns='{SASL2}'>{answer}</response>")))
-    await wire.until("success")
+    success = await wire.until("success")
+    if wire.count.jid is None:
+        identifier = success.find(f"{SASL2} authorization-identifier")
+        assert identifier is not None
+        wire.count.jid = JID.parse(identifier.text)
     wire.send(wire.item(Presence(None, None, None, "")))
     await wire.until_presence()
     return wire
@@ -135,7 +142,7 @@ async def serving(folder: Path, n: int, form: str, is_tls: bool) -> AsyncIterato
     context = None
     if is_tls:
         context = ssl.create_default_context(cafile=str(authority.path))
-        context.set_alpn_protocols(["xmpp-client" if form == "xml" else "xmppd-bin/0"])
+        context.set_alpn_protocols(["xmpp-client" if form in XML_FORMS else "xmppd-bin/0"])
     await asyncio.to_thread(server.start)
     try:
         yield Place(server, form, context, dict(load_all()))
@@ -146,7 +153,7 @@ async def serving(folder: Path, n: int, form: str, is_tls: bool) -> AsyncIterato
 async def measure(folder: Path, n: int, form: str, is_tls: bool, settle_s: float = SETTLE_S) -> float:
     """Return how many bytes an idle session of a form takes."""
     async with serving(folder, n, form, is_tls) as place:
-        has_tables = form in ("tables", "asleep")
+        has_tables = form in TALKING
         senders = await crowd(place, [f"v{number}" for number in range(SLOTS)]) if has_tables else []
         await _come(place, range(min(n, WARM)), senders, settle_s)
         await asyncio.sleep(settle_s)
