@@ -17,4 +17,6 @@ class ComponentModule(Module, xep=114):
         """Add those whose domain is below this one."""
         if event.account is None and event.node is None:
             below = f".{self.host.domain}"
-            event.items.extend(Item(jid=JID.parse(domain)) for domain in self.host.config.components.domains if domain.endswith(below))
+            event.items.extend(
+                Item(jid=JID.parse(domain)) for domain in self.host.config.components.domains if domain.endswith(below)
+            )
