@@ -20,6 +20,7 @@ PREFIXES = {
     "blocking": "urn:xmpp:blocking",
     "bookmarks": "urn:xmpp:bookmarks:1",
     "c": "jabber:client",
+    "cam": "urn:xmpp:cam:0",
     "caps": "http://jabber.org/protocol/caps",
     "carbons": "urn:xmpp:carbons:2",
     "cb": "urn:xmpp:sasl-cb:0",

@@ -64,6 +64,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0480_upgrade",
     "xep_0484_fast",
     "xep_0486_room_avatars",
+    "xep_0494_access",
 )
 """Files of `xmppd/modules` that each virtual host loads, in this order; what a module requires comes before it anyway."""
 
@@ -199,6 +200,12 @@ class C2SConfig(Section):
     )
     keepalive_timeout_s: Seconds = Field(60, description="How long it has to answer.")
     resume_s: Seconds = Field(600, description="How long a lost stream can be resumed (XEP-0198). 0: not offered.")
+    client_history_days: Count = Field(
+        90,
+        description="How long an account's owner can see which clients logged in (XEP-0494), with their names, devices and "
+        "addresses. 0: nothing of it is kept.",
+    )
+    client_addresses: bool = Field(True, description="Keep the IP address of each client's last login with it.")
     max_resources_per_account: Positive = Field(20, description="Bound resources of one account.")
     max_connections_per_address: Count = Field(
         1000,

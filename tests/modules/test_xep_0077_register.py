@@ -24,6 +24,8 @@ OPEN = {"registration.open": True, "registration.limit_per_hour": 2, "scram.iter
 async def world(make_world: MakeWorld) -> World:
     return await make_world(
         "xep_0077_register",
+        "rfc_6121_roster",
+        "rfc_6121_presence",
         settings={**OPEN, "admin.jids": ["admin@example.org"]},
         domains=("example.org", "example.net"),
     )
@@ -174,6 +176,25 @@ async def test_account_is_told_that_it_is_registered(world: World) -> None:
     for to in ("", "example.org"):
         answer = await ask(romeo, "get", "", to)
         assert (answer.registered, answer.username, answer.password) == (True, "romeo", "")
+
+
+async def test_other_clients_are_told_of_another_password(world: World) -> None:
+    romeo = await world.client("romeo@example.org/orchard")
+    other = await world.client("romeo@example.org/balcony", "<presence/>")
+    hidden = await world.client("romeo@example.org/hidden")
+    juliet = await world.client("juliet@example.org/x", "<presence/>")
+    assert await ask(romeo, "set", "<username>romeo</username><password>new</password>") is None
+    told = await other.next_stanza()
+    assert (told.type, told.from_) == ("headline", "example.org") and b"password" in told.inner
+    for client in (romeo, hidden, juliet):
+        await client.expect_nothing()
+
+
+async def test_nobody_is_told_of_a_password_that_was_refused(world: World) -> None:
+    romeo = await world.client("romeo@example.org/orchard")
+    other = await world.client("romeo@example.org/balcony", "<presence/>")
+    assert await ask(romeo, "set", "<username>romeo</username><password>&#x85;</password>") == "not-acceptable"
+    await other.expect_nothing()
 
 
 @pytest.mark.parametrize("to", ["", "example.org"])

@@ -11,7 +11,7 @@ from codec.element import Element
 from codec.jid import JID, InvalidJID
 from codec.payload import Payload, child, child_text, flag
 from codec.payloads.data_form import FORM_TYPE, Field, Form
-from codec.stanza import IQ
+from codec.stanza import IQ, Message
 from xmppd import accounts
 from xmppd.clock import Clock
 from xmppd.errors import StanzaError
@@ -23,6 +23,9 @@ from xmppd.resource import StreamLike
 NS = "jabber:iq:register"
 FEATURE = "http://jabber.org/features/iq-register register"
 INSTRUCTIONS = "Choose a username and a password."
+CHANGED = (
+    "The password of your account was changed by another of your clients. You will be asked for it at the next login."
+)
 
 HOUR_S = 3600.0
 MAX_ADDRESSES = 10_000
@@ -184,9 +187,18 @@ class RegisterModule(Module, xep=77, features=(NS,)):
             raise StanzaError("bad-request", text=str(error)) from error
         if named != jid:
             raise StanzaError("not-allowed", text="That is not your account.")
-        # The account's other sessions go on. Whoever sends this has the account already, so they prove no theft; and a client
+        # The account's other sessions go on and are told; tokens (XEP-0484) are void. Whoever sends this has the account already, so they prove no theft; and a client
         # that was thrown out would come back with the old password, again and again, until its user is there.
         await accounts.set_password(self.host, jid, password)
+        self._tell_others(iq.from_)
+
+    def _tell_others(self, changer: JID | None) -> None:
+        """Tell the account's other clients, so that a change that its owner did not make is noticed."""
+        account = None if changer is None else self.host.accounts.get(changer.bare)
+        for resource in () if account is None else account.available():
+            if resource.jid != changer:
+                body = Element("jabber:client body", {}, (CHANGED,))
+                resource.send(Message.build(body, to=resource.jid, from_=self.host.domain, type="headline"))
 
     async def _remove(self, jid: JID, iq: IQ) -> None:
         """Close the account; the rest comes after the result, which its last session would not get otherwise."""

@@ -13,16 +13,15 @@ its count. Two gateways that share their storage may each take the same count on
 import asyncio
 import contextlib
 import dataclasses
-import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from codec.element import Element
 from codec.jid import JID
 from codec.values import format_datetime
-from storage.interface import AccountRecord, MapStore, ScramKeys, StorageError
+from storage.interface import AccountRecord, MapStore, StorageError
 from xmppd.errors import SaslError
 from xmppd.hooks import (
     AccountEvent,
@@ -39,6 +38,7 @@ from xmppd.host import Host
 from xmppd.module import Module, on
 from xmppd.resource import StreamLike
 from xmppd.sasl.ht import ENDP, NONE, HashedToken
+from xmppd.sasl.keys import fits_note, note_of
 
 NS = "urn:xmpp:fast:0"
 FAST = f"{NS} fast"
@@ -59,7 +59,7 @@ MAX_COUNT = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token. `until_s`: seconds since 1970; `count`: the highest count it was used with; `keys`: see `_note_of`."""
+    """A token. `until_s`: seconds since 1970; `count`: the highest count it was used with; `keys`: see `sasl.keys.note_of`."""
 
     text: str
     mechanism: str
@@ -166,7 +166,7 @@ class FastModule(Module, xep=484, stores={"tokens": MapStore}):
             token = found[0]
             if token.mechanism != mechanism or (count is not None and count <= token.count):
                 raise SaslError("not-authorized")
-            if not _fits(token.keys, record) or token.until_s <= self._now_s():
+            if not fits_note(token.keys, record) or token.until_s <= self._now_s():
                 raise SaslError("credentials-expired")
             after = self._after_use(kept, token, count)
             if fast.get("invalidate") in TRUE:
@@ -218,7 +218,7 @@ class FastModule(Module, xep=484, stores={"tokens": MapStore}):
             record = await self.host.account_store.get(event.jid)
             if record is None:
                 raise StorageError("the account is no more")
-            keys = _note_of(record)
+            keys = note_of(record)
             everybody = {
                 id_: Tokens.from_bytes(data) for id_, data in (await self.stores["tokens"].items(event.jid)).items()
             }
@@ -240,11 +240,36 @@ class FastModule(Module, xep=484, stores={"tokens": MapStore}):
             for id_ in oldest_first
             if others[id_].until_s <= now_s
             or not any(
-                token is not None and _fits(token.keys, record) for token in (others[id_].current, others[id_].new)
+                token is not None and fits_note(token.keys, record) for token in (others[id_].current, others[id_].new)
             )
         ]
         left = [id_ for id_ in oldest_first if id_ not in lost]
         return lost + left[: max(0, len(left) - room)]
+
+    # ending them
+
+    async def lifetimes(self, jid: JID) -> dict[str, int]:
+        """Return, by the installation's id, until when (seconds since 1970) it can log in to an account with a token."""
+        record = await self.host.account_store.get(jid)
+        if record is None:
+            return {}
+        found = {id_: Tokens.from_bytes(data) for id_, data in (await self.stores["tokens"].items(jid)).items()}
+        now_s = self._now_s()
+        return {
+            id_: tokens.until_s
+            for id_, tokens in found.items()
+            if tokens.until_s > now_s
+            and any(token is not None and fits_note(token.keys, record) for token in (tokens.current, tokens.new))
+        }
+
+    async def revoke(self, jid: JID, ids: Collection[str]) -> None:
+        """Take the tokens of installations of an account; durable on return.
+
+        Raises:
+            StorageError: they may still be good.
+        """
+        async with self._turns.of(jid):
+            await self.stores["tokens"].update(jid, {}, ids)
 
     @on(account_deleted)
     async def forget(self, event: AccountEvent) -> None:
@@ -259,20 +284,6 @@ def _bindings(stream: StreamLike) -> dict[str, bytes]:
     """Return the mechanisms that a stream has, each with its channel binding's data."""
     end_point_hash = stream.login.offer.end_point_hash
     return {NONE: b""} if end_point_hash is None else {ENDP: end_point_hash, NONE: b""}
-
-
-def _note_of(record: AccountRecord) -> str:
-    """Return a note of an account's keys, by hash: all of it is another after each change of its password."""
-    return " ".join(f"{name}={_short_hash(keys)}" for name, keys in sorted(record.keys.items()))
-
-
-def _fits(note: str, record: AccountRecord) -> bool:
-    """Whether the keys of a note are still the account's; it may have got others beside them (XEP-0480)."""
-    return set(note.split()) <= set(_note_of(record).split()) and bool(note) == bool(record.keys)
-
-
-def _short_hash(keys: ScramKeys) -> str:
-    return hashlib.sha256(keys.stored_key).hexdigest()[:24]
 
 
 def _count(fast: Element) -> int | None:

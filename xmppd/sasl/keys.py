@@ -89,6 +89,18 @@ def make_keys(password: str, iterations: int = DEFAULT_ITERATIONS) -> dict[str, 
     return {name: derive_keys(prepared, name, os.urandom(SALT_BYTES), iterations) for name in HASHES}
 
 
+def note_of(record: AccountRecord) -> str:
+    """Return a note of an account's keys, by hash: all of it is another after each change of its password."""
+    return " ".join(
+        f"{name}={hashlib.sha256(keys.stored_key).hexdigest()[:24]}" for name, keys in sorted(record.keys.items())
+    )
+
+
+def fits_note(note: str, record: AccountRecord) -> bool:
+    """Whether an account's password is the one of a note; it may have got keys for other hashes since (XEP-0480)."""
+    return set(note.split()) <= set(note_of(record).split()) and bool(note) == bool(record.keys)
+
+
 def verify_password(record: AccountRecord, password: str) -> bool:
     """Whether it is the account's password; by the strongest hash that the account has keys for.
 
