@@ -1,0 +1,1 @@
+"""The outbox against gateways that do as they are told."""
