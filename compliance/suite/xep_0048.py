@@ -52,3 +52,15 @@ async def urls_are_kept(scene: Scene) -> None:
     urls = [one.get("url") for one in find_all(reply, "private:query/oldbookmarks:storage/oldbookmarks:url")]
     require_equal(urls, ["https://verona.example/"], "the web pages")
     await romeo.ask("set", _query(""))
+
+
+@check("3", MUST, "Bookmarks that are stored take the place of those before.")
+async def stored_bookmarks_replace_those_before(scene: Scene) -> None:
+    romeo = await _clean(scene)
+    rooms = [f"room-{secrets.token_hex(5)}@conference.{scene.domain}" for _ in range(2)]
+    for room in rooms:
+        await romeo.ask("set", _query(f"<conference jid={quoteattr(room)} name='V'/>"))
+    reply = await romeo.ask("get", _query(""))
+    found = find_all(reply, "private:query/oldbookmarks:storage/oldbookmarks:conference")
+    require_equal([one.get("jid") for one in found], rooms[1:], "the rooms")
+    await romeo.ask("set", _query(""))

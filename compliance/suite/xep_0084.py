@@ -7,9 +7,9 @@ import hashlib
 import secrets
 from xml.sax.saxutils import quoteattr
 
-from compliance.check import MUST, checks_of, require, require_equal
+from compliance.check import MUST, SHOULD, checks_of, require, require_equal
 from compliance.names import PREFIXES, find, text
-from compliance.publishing import NS, fresh, interested, items, published, request, told, told_ids
+from compliance.publishing import NS, announce, fresh, interested, items, published, request, told, told_ids
 from compliance.scene import Scene
 
 check = checks_of("XEP-0084")
@@ -50,3 +50,17 @@ async def avatar_is_taken_away(scene: Scene) -> None:
     require(metadata is not None and len(metadata) == 0, "the metadata is not empty")
     reply = await items(juliet, METADATA, to=romeo.bare)
     require(find(reply, "pubsub:pubsub/pubsub:items/pubsub:item/avatar:metadata") is not None, "no item is left")
+
+
+@check("4.2", SHOULD, "A contact that comes later is told of the avatar that there is.")
+async def later_contacts_are_told_of_the_avatar(scene: Scene) -> None:
+    scene.needs(f"{NS}#publish")
+    await scene.friends("romeo", "juliet")
+    romeo = await scene.login("romeo")
+    await fresh(scene, romeo, METADATA, DATA)
+    info = "<info bytes='1' id='0123456789012345678901234567890123456789' type='image/png'/>"
+    await published(scene, romeo, METADATA, f"<metadata xmlns='{METADATA}'>{info}</metadata>", "0123456789")
+    await romeo.send("<presence/>")
+    juliet = await scene.login("juliet")
+    await announce(juliet, METADATA)
+    require_equal(told_ids(await told(juliet, METADATA)), ["0123456789"], "the ids of the items")

@@ -40,3 +40,13 @@ async def both_forms_say_the_same(scene: Scene) -> None:
     require_equal(text(reply, "vcard:vCard/vcard:FN"), name, "the name in the old form")
     await romeo.ask("set", f"<vCard xmlns='vcard-temp'><FN>{other}</FN></vCard>")
     require_equal(text(await items(romeo, NODE), FN), other, "the name in the new form")
+
+
+@check("3", MUST, "A card that is published anew takes the place of the one before.")
+async def card_is_replaced(scene: Scene) -> None:
+    scene.needs(f"{NS}#publish")
+    romeo, name = await scene.login("romeo"), f"Romeo {secrets.token_hex(4)}"
+    await fresh(scene, romeo, NODE)
+    for written in ("Somebody else", name):
+        await published(scene, romeo, NODE, _card(written))
+    require_equal(text(await items(romeo, NODE), FN), name, "the name")

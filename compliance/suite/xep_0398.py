@@ -61,3 +61,14 @@ async def picture_of_the_vcard_is_published(scene: Scene) -> None:
     require(info is not None and info.get("id") == id_, "the metadata does not name the picture")
     require_equal(ids_of(await items(juliet, DATA, to=romeo.bare)), [id_], "the id of the data")
     await romeo.ask("set", GET)
+
+
+@check("3", MUST, "The presence of the account bears the hash of the avatar.")
+async def presence_bears_the_hash(scene: Scene) -> None:
+    scene.needs(FEATURE)
+    await scene.friends("romeo", "juliet")
+    romeo, juliet = await scene.online("romeo"), await scene.online("juliet")
+    await fresh(scene, romeo, METADATA, DATA)
+    id_, _ = await put_avatar(scene, romeo, {"access_model": "open"})
+    await romeo.send("<presence><show>away</show></presence>")
+    await juliet.expect("c:presence", from_=romeo.jid, where=lambda el: text(el, "update:x/update:photo") == id_)
