@@ -1,10 +1,16 @@
 """What tests of storage share."""
 
+import logging
 import sqlite3
 from collections.abc import Callable, Iterator
+from typing import Any
 
+from storage.cassandra import schema
+from storage.cassandra.driver import Driver
+from storage.cassandra.settings import CassandraSettings
 from storage.interface import AccountRecord, ArchiveCopy, ArchivedMessage, ScramKeys
 from storage.sqlite.backend import SqliteBackend
+from tests.support.cassandra import DATACENTER, HOST, Cassandra
 
 ROMEO = "romeo@example.org"
 JULIET = "juliet@example.org"
@@ -40,3 +46,17 @@ def limit_pages(backend: SqliteBackend, spare: int | None) -> None:
 async def run_on_writer(backend: SqliteBackend, run: Callable[[sqlite3.Connection], Iterator[None] | None]) -> None:
     """Do something on the writer's thread, in a batch's transaction."""
     await backend._writer.submit(run)
+
+
+def cassandra_settings(node: Cassandra, keyspace: str, **others: Any) -> CassandraSettings:
+    """How to reach a keyspace of a node; of others, what differs from the defaults."""
+    return CassandraSettings((HOST,), keyspace, node.port, **{"replication": {DATACENTER: 1}} | others)
+
+
+async def make_tables(settings: CassandraSettings) -> CassandraSettings:
+    """Make the keyspace and its tables; return the settings."""
+    driver = Driver(settings, logging.getLogger("xmppd.storage"))
+    await driver.connect()
+    await schema.create(driver)
+    await driver.close()
+    return settings

@@ -1,0 +1,1 @@
+"""Storage in Apache Cassandra (or ScyllaDB, which speaks the same protocol), for many gateways."""

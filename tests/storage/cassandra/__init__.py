@@ -1,0 +1,1 @@
+"""Storage in Cassandra: what the contract does not ask."""
