@@ -15,7 +15,7 @@ from compliance import declaration, report, runner
 from compliance.check import Failed, Outcome
 from compliance.client import Account, Target
 from compliance.probe import explore, register, unregister
-from compliance.scene import NAMES, World
+from compliance.scene import NAMES, ComponentAccess, World
 from compliance.stream import TrafficLog
 
 
@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     line.add_argument("--user", nargs="+", default=[], metavar="JID:PASSWORD", help="three accounts to test with")
     line.add_argument("--register", action="store_true", help="make the accounts in-band (XEP-0077), remove them after")
     line.add_argument("--admin", metavar="JID:PASSWORD", help="an administrator's account, for XEP-0133")
+    line.add_argument(
+        "--component", metavar="HOST:PORT:DOMAIN:SECRET", help="a domain kept for a component, for XEP-0114"
+    )
     line.add_argument("--only", metavar="REGEX", help="only checks whose name or document matches")
     line.add_argument("--timeout", type=float, default=5.0, metavar="S", help="seconds to wait for each answer")
     line.add_argument("--json", action="store_true", help="print one JSON object")
@@ -73,6 +76,18 @@ def account(text: str) -> Account:
     return Account(jid, password)
 
 
+def component(text: str) -> ComponentAccess:
+    """Split "HOST:PORT:DOMAIN:SECRET"; the secret may hold further colons.
+
+    Raises:
+        ValueError: it is not of that form.
+    """
+    parts = text.split(":", 3)
+    if len(parts) != 4 or not all(parts):
+        raise ValueError("a component is HOST:PORT:DOMAIN:SECRET")
+    return ComponentAccess(parts[0], int(parts[1]), parts[2], parts[3])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     line = parser()
@@ -90,11 +105,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         target, users = _target(options), [account(text) for text in options.user]
         admin = account(options.admin) if options.admin else None
+        external = component(options.component) if options.component else None
     except (ValueError, OSError) as error:
         line.error(str(error))
     if len(users) < len(NAMES) and not options.register:
         line.error(f"{len(NAMES)} accounts are needed: give them with --user, or have them made with --register")
-    return asyncio.run(run_suite(target, users, admin, checks, options))
+    return asyncio.run(run_suite(target, users, admin, external, checks, options))
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -127,7 +143,12 @@ def show_declarations(*, as_json: bool = False) -> int:
 
 
 async def run_suite(
-    target: Target, users: list[Account], admin: Account | None, checks: list[runner.Check], options: argparse.Namespace
+    target: Target,
+    users: list[Account],
+    admin: Account | None,
+    external: ComponentAccess | None,
+    checks: list[runner.Check],
+    options: argparse.Namespace,
 ) -> int:
     """Prepare the accounts, run the checks, print the report, and return the exit code."""
     log = TrafficLog()
@@ -137,7 +158,7 @@ async def run_suite(
             made.append(await register(target, log))
         accounts = dict(zip(NAMES, users + made, strict=False))
         profile = await explore(target, accounts["romeo"], log)
-        world = World(target, accounts, profile, admin, may_register=options.register)
+        world = World(target, accounts, profile, admin, may_register=options.register, component=external)
         tell = None if options.json else lambda result: print(report.one_line(result), file=sys.stderr)
         results = await runner.run(checks, world, tell)
     except Failed as error:

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from xml.sax.saxutils import quoteattr
 
 from compliance.check import NotPossible
@@ -43,15 +44,25 @@ class Profile:
     software: str = ""
 
 
+class ComponentAccess(NamedTuple):
+    """A domain that the server keeps for a component (XEP-0114), and how to become it."""
+
+    host: str
+    port: int
+    domain: str
+    secret: str
+
+
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a whole run shares: the target, the accounts, the profile."""
+    """What a whole run shares: the target, the accounts, the profile, a component's access or None."""
 
     target: Target
     accounts: dict[str, Account]
     profile: Profile
     admin: Account | None = None
     may_register: bool = False
+    component: ComponentAccess | None = None
 
 
 class Scene:

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from compliance.__main__ import account, address, main, parser, run_suite
+from compliance.__main__ import account, address, component, main, parser, run_suite
 from compliance.runner import collect
 from tests.compliance.fake_server import ACCOUNTS, FakeServer
 
@@ -20,6 +20,13 @@ from tests.compliance.fake_server import ACCOUNTS, FakeServer
 )
 def test_a_server_is_a_host_with_or_without_a_port(text, wanted):
     assert address(text) == wanted
+
+
+def test_a_components_secret_may_hold_colons():
+    assert component("127.0.0.1:5347:echo.a.test:s:3") == ("127.0.0.1", 5347, "echo.a.test", "s:3")
+    for wrong in ("127.0.0.1:5347:echo.a.test", "h:x:d:s", "h:1::s"):
+        with pytest.raises(ValueError):
+            component(wrong)
 
 
 def test_an_account_is_split_at_its_first_colon():
@@ -52,7 +59,7 @@ def test_the_declarations_can_be_shown(capsys):
 
 async def run_against(server: FakeServer, *line: str, only: str = "domain_answers_ping") -> int:
     options = parser().parse_args(["--server", "127.0.0.1", *line])
-    return await run_suite(server.target(), list(ACCOUNTS.values()), None, collect(only), options)
+    return await run_suite(server.target(), list(ACCOUNTS.values()), None, None, collect(only), options)
 
 
 async def test_a_conformant_server_ends_with_zero(capsys):
