@@ -54,12 +54,15 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
+    "xep_0379_pars",
     "xep_0386_bind2",
     "xep_0388_sasl2",
     "xep_0398_avatar",
+    "xep_0401_invites",
     "xep_0402_bookmarks",
     "xep_0425_moderation",
     "xep_0441_mam_prefs",
+    "xep_0445_preauth",
     "xep_0478_limits",
     "xep_0480_upgrade",
     "xep_0484_fast",
@@ -339,6 +342,20 @@ class RegistrationConfig(Section):
 
     open: bool = Field(False, description="Let anyone make an account (XEP-0077).")
     limit_per_hour: Count = Field(5, description="New accounts an hour from one address. 0: no limit.")
+    invite_contacts: bool = Field(
+        True, description="Let every account make invitations that make somebody its contact (XEP-0401)."
+    )
+    invite_accounts: bool = Field(
+        False,
+        description="Let whoever was so invited make an account here; who is invited by one of admin.jids always may.",
+    )
+    invite_days: int = Field(7, ge=1, le=365, description="How long an invitation is good, unless it says otherwise.")
+    invites_per_account: Positive = Field(20, description="Invitations of one account that are open at once.")
+    landing_page: str = Field(
+        "",
+        description="Begin of a page's address that explains invitations to people without a client, as "
+        '"https://example.org/i/#"; what follows "xmpp:" is put behind it. Empty: none.',
+    )
 
 
 class StorageConfig(Section):

@@ -171,6 +171,24 @@ class AccountEvent:
 
 
 @dataclass(slots=True)
+class RegistrationEvent:
+    """A stranger wants to make an account (XEP-0077).
+
+    Attributes:
+        jid: of the account, None while they only ask what to fill in.
+        is_allowed: at first whether everybody may; a handler changes it.
+        invite: a note of whoever let them in by an invitation (XEP-0445).
+        is_done: at the end: the account was made.
+    """
+
+    stream: Any
+    jid: JID | None
+    is_allowed: bool
+    invite: Any = None
+    is_done: bool = False
+
+
+@dataclass(slots=True)
 class FeaturesEvent:
     """The features a stream is about to offer: append to `features`. `stream.is_secure`, `stream.resource`, ... tell where it stands."""
 
@@ -416,6 +434,12 @@ room_message_for_absent: Signal[AbsentEvent] = Signal(
 )
 account_sends: Signal[AccountEvent] = Signal(
     "account_sends", "An account is about to send its first message since it was loaded into memory; may wait."
+)
+registration_asked: Filter[RegistrationEvent] = Filter(
+    "registration_asked", "A stranger asks for an account, or how to get one: whether they may; may wait."
+)
+registration_ended: Signal[RegistrationEvent] = Signal(
+    "registration_ended", "What `registration_asked` let pass with a JID was done or has failed; may wait."
 )
 account_created: Signal[AccountEvent] = Signal("account_created", "An account was made by this server.")
 account_deleted: Signal[AccountEvent] = Signal(

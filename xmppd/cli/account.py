@@ -42,7 +42,7 @@ def add(
         await backend.accounts.create(record)
 
     try:
-        _with_storage(loaded, create)
+        with_storage(loaded, create)
     except AlreadyExists:
         raise CommandError(f"{account} exists already") from None
     typer.echo(f"added {account}")
@@ -61,7 +61,7 @@ def delete(jid: JIDArgument, config: ConfigOption = None, sets: SetOption = None
         _tell_server(loaded, account)
         await backend.erase(account)
 
-    _with_storage(loaded, remove)
+    with_storage(loaded, remove)
     typer.echo(f"deleted {account}")
 
 
@@ -81,7 +81,7 @@ def passwd(
             AccountRecord(jid=old.jid, keys=new.keys, created_at_us=old.created_at_us, disabled=old.disabled)
         )
 
-    _with_storage(loaded, replace)
+    with_storage(loaded, replace)
     _tell_server(loaded, account)
     typer.echo(f"changed the password of {account}")
 
@@ -99,7 +99,7 @@ def list_(domain: DomainArgument = None, config: ConfigOption = None, sets: SetO
                 typer.echo("\n".join(page))
                 after = page[-1]
 
-    _with_storage(loaded, show)
+    with_storage(loaded, show)
 
 
 def _local_account(text: str, config: Config) -> JID:
@@ -132,7 +132,7 @@ def _record(account: JID, password: str, config: Config) -> AccountRecord:
     return AccountRecord(jid=str(account), keys=keys, created_at_us=time.time_ns() // 1000)
 
 
-def _with_storage(config: Config, work: Callable[[Backend], Awaitable[T]]) -> T:
+def with_storage(config: Config, work: Callable[[Backend], Awaitable[T]]) -> T:
     """Run `work` on the opened storage, which a running server may use at the same time."""
     make_data_folder(config)
 

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, dns, init, s2s, serve, status, top, wire
+from xmppd.cli import account, bridge, check, dns, init, invite, s2s, serve, status, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -60,6 +60,7 @@ def build() -> typer.Typer:
     application.command("status")(status.status)
     application.command("top")(top.top)
     application.command("bridge")(bridge.bridge)
+    application.command("invite")(invite.invite)
     accounts = typer.Typer(help="Accounts, while the server runs or not.", rich_markup_mode=None)
     accounts.command("add")(account.add)
     accounts.command("del")(account.delete)

@@ -15,7 +15,7 @@ from codec.stanza import IQ, Message
 from xmppd import accounts
 from xmppd.clock import Clock
 from xmppd.errors import StanzaError
-from xmppd.hooks import FeaturesEvent, stream_features
+from xmppd.hooks import FeaturesEvent, RegistrationEvent, registration_asked, registration_ended, stream_features
 from xmppd.host import Host
 from xmppd.module import Module, Target, iq_before_login, iq_get, iq_set, on
 from xmppd.resource import StreamLike
@@ -123,16 +123,16 @@ class RegisterModule(Module, xep=77, features=(NS,)):
             event.features.append(Element(FEATURE))
 
     @iq_before_login("get", Register)
-    async def ask(self, _stream: StreamLike, _iq: IQ) -> Register:
+    async def ask(self, stream: StreamLike, _iq: IQ) -> Register:
         """Say what is to be filled in (§3.1)."""
-        self._check_open()
+        await self._check_allowed(stream, None)
         return Register(instructions=INSTRUCTIONS, username="", password="", form=_form())
 
     @iq_before_login("set", Register)
     async def register(self, stream: StreamLike, iq: IQ) -> None:
         """Make the account (§3.1)."""
         assert isinstance(iq.payload, Register)
-        self._check_open()
+        await self._check_allowed(stream, None)
         username, password = iq.payload.filled_in
         jid = self._new_jid(username)
         if not password:
@@ -141,15 +141,24 @@ class RegisterModule(Module, xep=77, features=(NS,)):
         if not self._limit.take(address):
             self.host.log.info("registration_limited", address=address)
             raise StanzaError("resource-constraint", text="Too many accounts were made from your address; try later.")
+        event = None
         try:
+            event = await self._check_allowed(stream, jid)
             await accounts.create(self.host, jid, password)
+            event.is_done = True
         except BaseException:
             self._limit.give_back(address)
             raise
+        finally:
+            if event is not None:
+                await self.host.signal_waiting(registration_ended, event)
 
-    def _check_open(self) -> None:
-        if not self.host.config.registration.open:
+    async def _check_allowed(self, stream: StreamLike, jid: JID | None) -> RegistrationEvent:
+        event = RegistrationEvent(stream, jid, self.host.config.registration.open)
+        await self.host.run_filter_waiting(registration_asked, event)
+        if not event.is_allowed:
             raise StanzaError("not-allowed", text="Accounts are made by whoever runs this server.")
+        return event
 
     def _new_jid(self, username: str) -> JID:
         """Return the JID of a new account; a name that gives an administrator's power is never to be had."""

@@ -79,7 +79,7 @@ def _is_of(client: Client, jid: JID) -> bool:
 def _row(client: Client, asker: JID) -> tuple[Field, ...]:
     seen = client.seen
     access = [name for name, is_so in (("password", client.has_password), ("token", client.has_token)) if is_so]
-    values = {
+    values: dict[str, str | bool] = {
         "software": seen.software,
         "device": seen.device,
         "connected": bool(client.sessions),
