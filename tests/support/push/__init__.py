@@ -1,0 +1,1 @@
+"""Push gateways for tests: scripted ones, and servers that check what the real ones check."""
