@@ -32,6 +32,7 @@ PREFIXES = {
     "delay": "urn:xmpp:delay",
     "disco": "http://jabber.org/protocol/disco#info",
     "event": "http://jabber.org/protocol/pubsub#event",
+    "extdisco": "urn:xmpp:extdisco:2",
     "fast": "urn:xmpp:fast:0",
     "forward": "urn:xmpp:forward:0",
     "hats": "urn:xmpp:hats:0",

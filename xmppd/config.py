@@ -46,6 +46,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0198_sm",
     "xep_0199_ping",
     "xep_0202_time",
+    "xep_0215_external",
     "xep_0280_carbons",
     "xep_0292_vcard4",
     "xep_0313_mam",
@@ -358,6 +359,21 @@ class RegistrationConfig(Section):
     )
 
 
+class TurnConfig(Section):
+    """[turn]: relays for calls, told to accounts with credentials that end by themselves (XEP-0215)."""
+
+    hosts: Texts = Field((), description="Names or addresses of STUN and TURN servers.")
+    port: int = Field(3478, ge=0, le=65_535, description="Their port, by UDP and TCP. 0: none.")
+    tls_port: int = Field(5349, ge=0, le=65_535, description="Their port for TURN inside TLS. 0: none.")
+    secret: Annotated[SecretStr | None, BeforeValidator(lambda value: value or None)] = Field(
+        None, description="What they share with us (coturn: static-auth-secret). Empty: STUN alone."
+    )
+    lifetime_s: float = Field(
+        43_200, ge=60, le=604_800, description="How long credentials are good; a call that lasts longer is cut."
+    )
+    stun: bool = Field(True, description="Whether they do STUN as well.")
+
+
 class StorageConfig(Section):
     """[storage]"""
 
@@ -481,6 +497,7 @@ class Config(Section):
     limits: LimitsConfig
     scram: ScramConfig
     registration: RegistrationConfig
+    turn: TurnConfig
     storage: StorageConfig
     archive: ArchiveConfig
     rooms: RoomsConfig
