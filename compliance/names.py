@@ -56,6 +56,7 @@ PREFIXES = {
     "pubsub": "http://jabber.org/protocol/pubsub",
     "reg": "jabber:iq:register",
     "regfeature": "http://jabber.org/features/iq-register",
+    "reporting": "urn:xmpp:reporting:1",
     "retract": "urn:xmpp:message-retract:1",
     "roster": "jabber:iq:roster",
     "rosterver": "urn:xmpp:features:rosterver",

@@ -55,6 +55,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
+    "xep_0377_reports",
     "xep_0379_pars",
     "xep_0386_bind2",
     "xep_0388_sasl2",

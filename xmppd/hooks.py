@@ -235,6 +235,14 @@ class AccessEvent:
 
 
 @dataclass(slots=True)
+class BlockedEvent:
+    """An account has blocked somebody (XEP-0191). `account`: its bare JID; `request`: the <block/> as it was sent."""
+
+    account: JID
+    request: Element
+
+
+@dataclass(slots=True)
 class CardEvent:
     """An account's vCard (XEP-0054) is given to `asker`, or kept for them: a handler puts another element into `card`."""
 
@@ -460,6 +468,10 @@ private_given: Filter[PrivateEvent] = Filter(
 private_kept: Filter[PrivateEvent] = Filter(
     "private_kept",
     "An element of private storage is about to be kept; one without attributes and children frees its place; may wait.",
+)
+
+jids_blocked: Signal[BlockedEvent] = Signal(
+    "jids_blocked", "An account has blocked somebody, and it is written; may wait."
 )
 
 node_changed: Signal[NodeEvent] = Signal(

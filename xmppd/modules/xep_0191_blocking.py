@@ -14,6 +14,7 @@ from codec.stanza import IQ
 from storage.interface import MapStore, StorageError
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
+    BlockedEvent,
     IQEvent,
     MessageEvent,
     Phase,
@@ -21,6 +22,7 @@ from xmppd.hooks import (
     RecipientsEvent,
     iq_received,
     iq_sent,
+    jids_blocked,
     message_received,
     message_sent,
     presence_received,
@@ -131,6 +133,7 @@ class BlockingModule(Module, xep=191, features=(NS,), requires=(PresenceModule,)
         await self._replace(account, added, (), request)
         new = BlockList(frozenset(added))
         await self._presences.hide(account, lambda jid: new.covers(jid) and not old.covers(jid))
+        await self.host.signal_waiting(jids_blocked, BlockedEvent(account.jid, iq.elements()[0]))
 
     @iq_set(Unblock, to=(Target.ACCOUNT,))
     async def unblock(self, iq: IQ) -> None:
