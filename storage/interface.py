@@ -19,6 +19,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
+TIME_SHIFT_BITS = 10
+"""An archive id is a time in µs since 1970 times two to this, and a number below. Only a backend that cuts histories by time looks at that."""
+
+
 class StorageError(Exception):
     """Storage could not do what was asked; the text is one line for the operator."""
 

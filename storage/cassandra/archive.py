@@ -6,20 +6,22 @@ any before is new. One that is not (a message out of order, an import) is looked
 """
 
 import asyncio
-import zlib
+import contextlib
 from collections.abc import Collection
 from typing import Any
 
 from cassandra.query import UNSET_VALUE
 
-from storage.cassandra.archive_reads import Conversation, History, Reads, is_visible, message_of
-from storage.cassandra.archive_removal import Removal
-from storage.cassandra.buckets import MAX_BYTES, MAX_ROWS, Fill, Fills, NOTE_AGAIN_US, bucket_of
+from storage.cassandra.archive_reads import Conversation, History, Reads, message_of
+from storage.cassandra.archive_removal import Removal, shard_of
+from storage.cassandra.buckets import MAX_BYTES, MAX_ROWS, NOTE_AGAIN_US, Fill, Fills, bucket_of
 from storage.cassandra.driver import Driver
 from storage.cassandra.lanes import Lanes
+from storage.cassandra.owners import Owners
 from storage.cassandra.walk import buckets_between, walk
 from storage.cassandra.writer import Write, Writer
 from storage.interface import (
+    TIME_SHIFT_BITS,
     ArchiveCopy,
     ArchivedMessage,
     ArchivePage,
@@ -31,11 +33,14 @@ from storage.interface import (
 )
 
 LAST_ID = 2**63 - 1
-SLICE_SHARDS = 16
-"""Partitions in which those are listed who have messages in a slice: 1.6 million owners are 100,000 rows each."""
 APPEND_LANES = 64
 """In which ids that may be there already are looked for side by side."""
 COUNT_WIDTH = 8
+TOGETHER, TOGETHER_BYTES = 50, 20_000
+"""Rows, and bytes of stanzas, of one message that travel in one request."""
+PART = "archive"
+NOTE_S = 27 * 86_400
+"""A bucket of the longest kind, and a day."""
 ROW_BYTES = 100
 """What a row of a history takes beside the stanza, about."""
 
@@ -50,6 +55,7 @@ class CassandraArchiveStore(ArchiveStore):
         driver: Driver,
         writer: Writer,
         lanes: Lanes,
+        owners: Owners,
         *,
         last_id: int = 0,
         ttl_s: int = 0,
@@ -60,32 +66,33 @@ class CassandraArchiveStore(ArchiveStore):
         self._driver = driver
         self._writer = writer
         self._lanes = lanes
+        self._owners = owners
         self._last_id = last_id
         self._ttl_s = ttl_s
-        self._fills = Fills(max_rows, max_bytes)
-        self._conversation_fills = Fills(max_rows, max_bytes)
+        self._fills: Fills[str] = Fills(max_rows, max_bytes)
+        self._conversation_fills: Fills[tuple[str, str]] = Fills(max_rows, max_bytes)
         self._looking: set[Commit] = set()
         self._reads = Reads(driver)
-        self._removal = Removal(driver, writer, self._reads)
+        self._removal = Removal(driver, writer)
         statement = driver.statement
         self._put = statement(
-            f"""INSERT INTO history (owner, bucket, id, peer, resource, outgoing, pending, hidden, mark, stanza)
+            f"""INSERT INTO {{ks}}.history (owner, bucket, id, peer, resource, outgoing, pending, hidden, mark, stanza)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_USING}"""
         )
         self._put_place = statement(
-            f"INSERT INTO conversation (owner, peer, bucket, id, home, resource) VALUES (?, ?, ?, ?, ?, ?) {_USING}"
+            f"INSERT INTO {{ks}}.conversation (owner, peer, bucket, id, home, resource) VALUES (?, ?, ?, ?, ?, ?) {_USING}"
         )
-        self._note = statement(f"INSERT INTO history_bucket (owner, bucket) VALUES (?, ?) {_USING}")
+        self._note = statement(f"INSERT INTO {{ks}}.history_bucket (owner, bucket) VALUES (?, ?) {_USING}")
         self._note_place = statement(
-            f"INSERT INTO conversation_bucket (owner, peer, bucket) VALUES (?, ?, ?) {_USING}"
+            f"INSERT INTO {{ks}}.conversation_bucket (owner, peer, bucket) VALUES (?, ?, ?) {_USING}"
         )
-        self._note_slice = statement(f"INSERT INTO history_slice (part, slice) VALUES (0, ?) {_USING}")
+        self._note_slice = statement(f"INSERT INTO {{ks}}.history_slice (part, slice) VALUES (0, ?) {_USING}")
         self._note_owner = statement(
-            f"INSERT INTO history_slice_owner (slice, shard, owner) VALUES (?, ?, ?) {_USING}"
+            f"INSERT INTO {{ks}}.history_slice_owner (slice, shard, owner) VALUES (?, ?, ?) {_USING}"
         )
-        self._find = statement("SELECT owner, bucket, writetime(stanza), ttl(stanza) FROM history WHERE id = ?")
+        self._find = statement("SELECT owner, bucket, writetime(stanza), ttl(stanza) FROM {ks}.history WHERE id = ?")
         self._replace = statement(
-            f"UPDATE history {_USING} SET stanza = ? WHERE owner = ? AND bucket = ? AND id = ?"
+            f"UPDATE {{ks}}.history {_USING} SET stanza = ? WHERE owner = ? AND bucket = ? AND id = ?"
         )
 
     @property
@@ -101,7 +108,9 @@ class CassandraArchiveStore(ArchiveStore):
             self._last_id = id_
             return commit
         copies, at_us = tuple(copies), self._driver.clock.next_us()
-        commit = self._lanes.run(f"archive/{id_ % APPEND_LANES}", lambda: self._append_if_new(id_, stanza, copies, at_us))
+        commit = self._lanes.run(
+            f"archive/{id_ % APPEND_LANES}", lambda: self._append_if_new(id_, stanza, copies, at_us)
+        )
         self._looking.add(commit)
         commit.add_done_callback(self._looking.discard)
         return commit
@@ -123,10 +132,12 @@ class CassandraArchiveStore(ArchiveStore):
         now_us = self._driver.clock.next_us()
         writes: list[Write] = []
         fresh: list[Fill] = []
+        unlisted: list[str] = []
         for copy in copies:
             bucket, fill = self._fills.place(copy.owner, id_, len(stanza) + ROW_BYTES)
             if fill.noted_until_us <= now_us:
                 fresh.append(fill)
+                unlisted.append(copy.owner)
                 writes += self._notes(copy.owner, bucket, ttl_s)
             writes.append((self._put, (*_columns(copy, bucket, id_), stanza, ttl_s)))
             if copy.visible:
@@ -136,25 +147,35 @@ class CassandraArchiveStore(ArchiveStore):
                     fresh.append(fill)
                     writes.append((self._note_place, (*name, place, self._note_ttl_s(ttl_s))))
                 writes.append((self._put_place, (*name, place, id_, bucket, copy.peer_resource, ttl_s)))
-        commit = self._writer.write(*writes, at_us=at_us)
+        commit = self._write_all(writes, len(copies) * len(stanza), at_us)
         if fresh:
             commit.add_done_callback(lambda done: _noted(done, fresh, now_us))
+            for owner in unlisted:
+                self._owners.written(owner, PART, commit)
         return commit
+
+    def _write_all(self, writes: list[Write], size_bytes: int, at_us: int | None) -> Commit:
+        """Write in one request what fits in one: nodes refuse a large one of many partitions."""
+        if size_bytes <= TOGETHER_BYTES and len(writes) <= TOGETHER:
+            return self._writer.write(*writes, at_us=at_us)
+        step = TOGETHER if size_bytes // len(writes) <= TOGETHER_BYTES // TOGETHER else 1
+        return _joined([self._writer.write(*writes[i : i + step], at_us=at_us) for i in range(0, len(writes), step)])
 
     def _notes(self, owner: str, bucket: int, ttl_s: int) -> list[Write]:
         """Return the writes that make a bucket known."""
         slice_, ttl_s = bucket_of(bucket, 0), self._note_ttl_s(ttl_s)
         return [
+            *self._owners.missing(owner, PART),
             (self._note, (owner, bucket, ttl_s)),
             (self._note_owner, (slice_, shard_of(owner), owner, ttl_s)),
             (self._note_slice, (slice_, ttl_s)),
         ]
 
     def replace_stanza(self, id_: int, stanza: bytes) -> Commit:
-        at_us = self._driver.clock.next_us()
+        at_us, looking = self._driver.clock.next_us(), list(self._looking)
 
         async def run() -> None:
-            await self._writer.settled()
+            await self._settled(looking)
             copies = await self._driver.execute(self._find, (id_,))
             # A message whose writer's clock was ahead must not win over what replaces it.
             at = max([at_us, *(written_us + 1 for _, _, written_us, _ in copies if written_us is not None)])
@@ -165,7 +186,7 @@ class CassandraArchiveStore(ArchiveStore):
             ]
             await self._writer.write(*writes, at_us=at)
 
-        return self._lanes.run(f"archive/{id_ % APPEND_LANES}", run)
+        return self._lanes.run("archive/replace", run)
 
     def prune(self, before_id: int) -> Commit:
         at_us, before_id = self._driver.clock.next_us(), min(max(before_id, 0), LAST_ID)
@@ -179,35 +200,32 @@ class CassandraArchiveStore(ArchiveStore):
 
         return self._lanes.run("archive/prune", run)
 
-    def erase(self, owner: str, at_us: int | None = None) -> Commit:
-        """Remove a whole history, and what says that there was one; what is written after the call stays.
-
-        Args:
-            owner: whose.
-            at_us: the timestamp of the removal (`WriteClock.next_us`); None for that of this call.
-        """
-        moment = self._driver.clock.next_us() if at_us is None else at_us
+    def forget(self, owner: str) -> None:
+        """Take note, in the call that erases an owner, that what says where the history is goes too."""
         self._fills.forget(lambda key: key == owner)
         self._conversation_fills.forget(lambda key: key[0] == owner)
-        looking = list(self._looking)
 
-        async def run() -> None:
-            await self._settled(looking)
-            await self._removal.erase(owner, moment)
-
-        return self._lanes.run(f"archive/erase/{owner}", run)
+    async def remove(self, owner: str, at_us: int) -> None:
+        """Remove the history that was written before `at_us`, and what says that there was one."""
+        await self._settled(list(self._looking))
+        await self._removal.erase(owner, at_us)
 
     async def _settled(self, looking: list[Commit]) -> None:
         """Return when what was appended before is written or has failed."""
         for commit in looking:
             if not commit.done:
-                await asyncio.gather(_ended(commit))
+                with contextlib.suppress(StorageError):
+                    await commit
         await self._writer.settled()
 
     def _seconds_left(self, id_: int) -> int:
         """Return how long a message may stay, 1 for one that should have gone."""
         age_us = self._driver.clock.next_us() - (id_ >> TIME_SHIFT_BITS)
         return max(1, self._ttl_s - max(0, age_us) // 1_000_000)
+
+    def _note_ttl_s(self, ttl_s: int) -> int:
+        """Return how long a note must stay: until the last message that may follow in its bucket is gone, and a day more."""
+        return ttl_s and self._ttl_s + NOTE_S
 
     # Reading.
 
@@ -281,3 +299,40 @@ class CassandraArchiveStore(ArchiveStore):
         history = History(self._reads, owner, marks=True)
         rows = await walk(history, max(since_id, 0), LAST_ID, limit, newest_first=True)
         return {mark: id_ for id_, mark, _ in reversed(rows)}
+
+
+def _columns(copy: ArchiveCopy, bucket: int, id_: int) -> tuple[Any, ...]:
+    """Return the columns of a copy up to the stanza; what is false or 0 is left out."""
+    return (
+        copy.owner,
+        bucket,
+        id_,
+        copy.peer,
+        copy.peer_resource,
+        copy.outgoing or UNSET_VALUE,
+        copy.pending or UNSET_VALUE,
+        not copy.visible or UNSET_VALUE,
+        copy.mark or UNSET_VALUE,
+    )
+
+
+def _noted(commit: Commit, fresh: list[Fill], now_us: int) -> None:
+    """Remember that buckets are known to the cluster, if they are."""
+    if commit.error is None:
+        for fill in fresh:
+            fill.noted_until_us = now_us + NOTE_AGAIN_US
+
+
+def _joined(commits: list[Commit]) -> Commit:
+    """Return a commit that is done when all are, with the first error of theirs."""
+    whole, left = Commit(), len(commits)
+
+    def ended(_: Commit) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            whole.finish(next((commit.error for commit in commits if commit.error is not None), None))
+
+    for commit in commits:
+        commit.add_done_callback(ended)
+    return whole

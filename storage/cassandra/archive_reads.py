@@ -17,8 +17,8 @@ MESSAGE = "id, stanza, peer, resource, outgoing, hidden"
 
 _ID, _PEER, _HIDDEN = 0, 2, 5
 
-_IN_HISTORY = "FROM history WHERE owner = ? AND bucket = ?"
-_IN_CONVERSATION = "FROM conversation WHERE owner = ? AND peer = ? AND bucket = ?"
+_IN_HISTORY = "FROM {ks}.history WHERE owner = ? AND bucket = ?"
+_IN_CONVERSATION = "FROM {ks}.conversation WHERE owner = ? AND peer = ? AND bucket = ?"
 _RANGE = "AND id >= ? AND id <= ?"
 
 
@@ -27,7 +27,7 @@ class Reads:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._texts: dict[tuple[str, str, str, bool], Statement] = {}
+        self._slices: dict[tuple[str, str, str, bool], Statement] = {}
         for newest_first in (False, True):
             for extra in ("", "AND resource = ?"):
                 self.slice(MESSAGE, _IN_HISTORY, extra, newest_first)
@@ -42,7 +42,9 @@ class Reads:
         self.count_conversation_resource = driver.statement(
             f"SELECT count(*) {_IN_CONVERSATION} {_RANGE} AND resource = ? ALLOW FILTERING"
         )
-        self.by_id = driver.statement(f"SELECT {MESSAGE} FROM history WHERE owner = ? AND bucket IN ? AND id = ?")
+        self.by_id = driver.statement(
+            f"SELECT {MESSAGE} FROM {{ks}}.history WHERE owner = ? AND bucket IN ? AND id = ?"
+        )
         self.at_home = driver.statement(f"SELECT {MESSAGE} {_IN_HISTORY} AND id IN ?")
         self.buckets = _BucketReads(driver, "history_bucket", "owner = ?")
         self.conversation_buckets = _BucketReads(driver, "conversation_bucket", "owner = ? AND peer = ?")
@@ -50,11 +52,11 @@ class Reads:
     def slice(self, columns: str, source: str, extra: str, newest_first: bool) -> Statement:
         """Return the statement that reads a range of a bucket from one end."""
         key = (columns, source, extra, newest_first)
-        found = self._texts.get(key)
+        found = self._slices.get(key)
         if found is None:
             order = "DESC" if newest_first else "ASC"
             filtering = " ALLOW FILTERING" if extra else ""  # within one partition, in the order of its rows
-            found = self._texts[key] = self.driver.statement(
+            found = self._slices[key] = self.driver.statement(
                 f"SELECT {columns} {source} {_RANGE} {extra} ORDER BY id {order} LIMIT ?{filtering}"
             )
         return found
@@ -90,7 +92,7 @@ class _BucketReads:
     """The statements of a table of buckets."""
 
     def __init__(self, driver: Driver, table: str, whose: str) -> None:
-        of = f"SELECT bucket FROM {table} WHERE {whose}"
+        of = f"SELECT bucket FROM {{ks}}.{table} WHERE {whose}"
         self.existing = driver.statement(f"{of} AND bucket IN ?")
         self.following = driver.statement(f"{of} AND bucket >= ? ORDER BY bucket ASC LIMIT ?")
         self.preceding = driver.statement(f"{of} AND bucket <= ? ORDER BY bucket DESC LIMIT ?")
@@ -127,7 +129,8 @@ class History(_BucketSource):
         self._reads = reads
         self._owner = owner
         self._columns = "id, mark, peer" if marks else MESSAGE
-        self._extra, self._params = "", ()
+        self._extra = ""
+        self._params: tuple[str | int, ...] = ()
         self._shows_hidden = pending or marks
         if resource is not None:
             self._extra, self._params = "AND resource = ?", (resource,)

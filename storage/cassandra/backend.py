@@ -6,6 +6,7 @@ from functools import partial
 
 from storage.cassandra import schema
 from storage.cassandra.accounts import CassandraAccountStore
+from storage.cassandra.archive import CassandraArchiveStore
 from storage.cassandra.driver import Driver
 from storage.cassandra.keyval import CassandraKeyValStore, KeyValues
 from storage.cassandra.lanes import Lanes
@@ -92,6 +93,7 @@ class CassandraBackend(Backend):
             raise StorageClosed("the storage is closed")
         at_us = self._driver.clock.next_us()
         self._owners.forget(owner)
+        self._archive.forget(owner)
         return self._lanes.run(owner, partial(self._erase, owner, at_us))
 
     def owners(self, prefix: str = "") -> AsyncIterator[str]:
@@ -105,6 +107,8 @@ class CassandraBackend(Backend):
         self._maps = Maps(driver, writer, self._owners)
         self._accounts = CassandraAccountStore(driver, writer, self._lanes, self._owners)
         self.accounts = self._accounts
+        self._archive = CassandraArchiveStore(driver, writer, self._lanes, self._owners)
+        self.archive = self._archive
 
     async def _erase(self, owner: str, at_us: int) -> None:
         """Remove what was written before `at_us`; the index last, so that one that was cut short can be repeated."""
@@ -114,4 +118,5 @@ class CassandraBackend(Backend):
         for removal in self._maps.removals(owner, parts):
             await self._writer.write(removal, at_us=at_us)
         await self._accounts.remove(owner)
+        await self._archive.remove(owner, at_us)
         await self._writer.write(self._owners.removal(owner), at_us=at_us)

@@ -6,7 +6,10 @@ whose bucket is not full, so a quiet year is 15 partitions and a busy minute can
 level in the lowest bits, which are free: numbers sort by time. Buckets of different levels overlap; none is ever emptied into another.
 """
 
-from collections.abc import Hashable
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key")
 
 LEVEL_BITS = (51, 46, 41, 36, 31)
 """How many low bits of an id a bucket of each level leaves open: 10 below a microsecond, and 2**41 µs are 25.5 days."""
@@ -61,7 +64,7 @@ class Fill:
         self.noted_until_us = 0
 
 
-class Fills:
+class Fills(Generic[Key]):
     """Chooses buckets for what is written; remembers the `MAX_REMEMBERED` that were used last."""
 
     def __init__(
@@ -70,22 +73,20 @@ class Fills:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self._max_remembered = max_remembered
-        self._fills: dict[tuple[Hashable, int], Fill] = {}
+        self._fills: dict[tuple[Key, int], Fill] = {}
 
     def __len__(self) -> int:
         return len(self._fills)
 
-    def place(self, key: Hashable, id_: int, size_bytes: int) -> tuple[int, Fill]:
+    def place(self, key: Key, id_: int, size_bytes: int) -> tuple[int, Fill]:
         """Return the bucket for one more row of `key`, and its fill, in which the row is counted."""
         fills = self._fills
         for level, bits in enumerate(LEVEL_BITS):
             bucket = id_ >> bits << bits | level
             name = key, bucket
-            fill = fills.pop(name, None)
-            if fill is None:
-                fill = Fill()
-                if len(fills) >= self._max_remembered:
-                    del fills[next(iter(fills))]
+            fill = fills.pop(name, None) or Fill()
+            if len(fills) >= self._max_remembered:
+                del fills[next(iter(fills))]
             fills[name] = fill  # the last one used is the last one to be forgotten
             if level == LAST_LEVEL or (fill.rows < self._max_rows and fill.size_bytes < self._max_bytes):
                 break
@@ -93,7 +94,12 @@ class Fills:
         fill.size_bytes += size_bytes
         return bucket, fill
 
-    def forget(self, key: Hashable) -> None:
-        """Forget every bucket of a key."""
-        for name in [name for name in self._fills if name[0] == key]:
+    def forget(self, belongs: Callable[[Key], bool]) -> None:
+        """Forget the buckets of all keys of which `belongs` says so."""
+        for name in [name for name in self._fills if belongs(name[0])]:
+            del self._fills[name]
+
+    def forget_before(self, id_: int) -> None:
+        """Forget the buckets that hold only smaller ids."""
+        for name in [name for name in self._fills if last_id(name[1]) < id_]:
             del self._fills[name]

@@ -8,6 +8,7 @@ bear one change made by two; `xmppd storage init` and `migrate` do.
 import re
 from collections.abc import Sequence
 
+from storage.cassandra import tables
 from storage.cassandra.driver import Driver
 from storage.interface import StorageError
 
@@ -33,6 +34,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Who has anything, and what: `part` is "keyval", "map:NAME" or "archive".
         f"""CREATE TABLE IF NOT EXISTS {{ks}}.owner (
             shard int, owner text, part text, PRIMARY KEY ((shard), owner, part)) WITH {_WRITTEN_ONCE}""",
+        *tables.ARCHIVE,
     ),
 )
 _META = "CREATE TABLE IF NOT EXISTS {ks}.meta (name text PRIMARY KEY, value text)"
