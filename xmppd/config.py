@@ -65,6 +65,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0425_moderation",
     "xep_0441_mam_prefs",
     "xep_0445_preauth",
+    "xep_0455_outage",
     "xep_0478_limits",
     "xep_0480_upgrade",
     "xep_0484_fast",
@@ -480,6 +481,11 @@ class ContactsConfig(Section):
     abuse: Texts = Field((), description="Addresses for reports of abuse, as URIs: mailto:, xmpp:, https:.")
     admin: Texts = Field((), description="Addresses of the administrators.")
     feedback: Texts = Field((), description="Addresses for feedback.")
+    outage: Texts = Field(
+        (),
+        description="Web addresses, on other machines than this one, of a file that says what is wrong while it is down "
+        "(XEP-0455).",
+    )
     sales: Texts = Field((), description="Addresses for sales.")
     security: Texts = Field((), description="Addresses for reports of weaknesses.")
     status: Texts = Field((), description="Where the state of the service is shown.")

@@ -99,10 +99,35 @@ async def test_only_the_last_presence_of_each_full_jid_is_sent(romeo: Client) ->
     assert await ids(romeo) == ["n1", "j2", "j3"]
 
 
+def typing(id_: str, state: str = "composing", resource: str = "balcony") -> Stanza:
+    inner = f"<{state} xmlns='http://jabber.org/protocol/chatstates'/>"
+    return stanza(f"<message from='juliet@example.org/{resource}' type='chat' id='{id_}'>{inner}</message>")
+
+
+async def test_only_the_last_chat_state_of_each_full_jid_is_sent(romeo: Client) -> None:
+    await romeo.send(INACTIVE)
+    for one in (typing("a"), typing("b", "paused"), typing("c", "active", "garden"), typing("d", "inactive")):
+        romeo.resource.send(one)
+    romeo.resource.send(presence("juliet@example.org/balcony", "p"))
+    await romeo.expect_nothing()
+    await romeo.send(ACTIVE)
+    assert await ids(romeo) == ["c", "d", "p"]
+
+
+async def test_chat_state_that_the_message_makes_old_is_not_sent(romeo: Client) -> None:
+    await romeo.send(INACTIVE)
+    romeo.resource.send(typing("old"))
+    romeo.resource.send(typing("other", "composing", "garden"))
+    romeo.resource.send(stanza(CHAT))
+    assert await ids(romeo) == ["other", "chat"]
+    await romeo.send(ACTIVE)
+    assert await ids(romeo) == []
+
+
 async def test_message_brings_out_first_what_waits(romeo: Client) -> None:
     await romeo.send(INACTIVE)
     romeo.resource.send(presence("juliet@example.org/balcony", "p1"))
-    romeo.resource.send(stanza(TYPING))
+    romeo.resource.send(typing("typing", resource="garden"))
     romeo.resource.send(stanza(EVENT))
     romeo.resource.send(stanza(CHAT))
     assert await ids(romeo) == ["p1", "typing", "event", "chat"]

@@ -1,8 +1,9 @@
 """XEP-0352: Client State Indication.
 
-A client that says it is inactive is spared what nobody looks at: presence (the last one of each full JID), chat states, and
+A client that says it is inactive is spared what nobody looks at: presence and chat states (the last one of each full JID), and
 events of pubsub. They wait in the resource's gate, in order. Whatever else comes, and the client becoming active, brings out
-first what waits, so that the order stays as it was. What stands in a history never waits.
+first what waits, so that the order stays as it was; but a chat state that the message itself makes old is not sent any more.
+What stands in a history never waits.
 """
 
 import functools
@@ -56,7 +57,8 @@ class Held:
 
     Attributes:
         stream: the one on which it said so: its state does not outlive its stream (§5).
-        stanzas: in the order in which they go out; a presence under the full JID it is from, others under a number.
+        stanzas: in the order in which they go out; a presence under the full JID it is from, a chat state under that and a word,
+            others under a number.
     """
 
     stream: StreamLike | None = None
@@ -65,16 +67,23 @@ class Held:
     count: int = 0
 
     def add(self, stanza: Stanza) -> None:
-        """Put a stanza behind those that wait; a presence goes in the place of the sender's last one."""
-        key: object = stanza.from_
-        if not isinstance(stanza, Presence):
+        """Put a stanza behind those that wait; a presence or chat state goes in the place of the sender's last one."""
+        if isinstance(stanza, Presence):
+            key: object = stanza.from_
+        elif _is_chat_state_alone(stanza.tags):
+            key = _state_key(stanza)
+        else:
             self.count += 1
             key = self.count
+        self.drop(key)
+        self.stanzas[key] = stanza
+        self.size_bytes += stanza.size_bytes
+
+    def drop(self, key: object) -> None:
+        """Forget what waits under a key, if anything."""
         replaced = self.stanzas.pop(key, None)
         if replaced is not None:
             self.size_bytes -= replaced.size_bytes
-        self.stanzas[key] = stanza
-        self.size_bytes += stanza.size_bytes
 
     @property
     def is_full(self) -> bool:
@@ -141,6 +150,8 @@ def _gate(resource: Resource, stanza: Stanza, archive_id: int) -> bool:
             _send_held(resource)
         return True
     else:
+        if isinstance(stanza, Message) and BODY in stanza.tags:
+            held.drop(_state_key(stanza))  # whoever was typing has sent it
         _send_held(resource)
     return False
 
@@ -175,6 +186,10 @@ def _is_own_in_room(presence: Presence) -> bool:
     """Whether it tells the client about itself in a room: it has joined, or was thrown out (XEP-0045 §7.2.2)."""
     about = presence.element(f"{MUC_USER_NS} x")
     return about is not None and any(status.get("code") == "110" for status in about.find_all(f"{MUC_USER_NS} status"))
+
+
+def _state_key(stanza: Stanza) -> object:
+    return stanza.from_, "chat state"
 
 
 def _is_chat_state_alone(tags: tuple[str, ...]) -> bool:
