@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from cassandra import ConsistencyLevel, DriverException
+from cassandra import ConsistencyLevel
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import Cluster, ExecutionProfile, ResultSet, Session
 from cassandra.policies import (
@@ -27,7 +27,7 @@ from cassandra.query import BatchStatement, BatchType, BoundStatement, SimpleSta
 
 from storage.cassandra.bridge import Bridge
 from storage.cassandra.clock import WriteClock
-from storage.cassandra.faults import PASSING, describe, is_denied
+from storage.cassandra.faults import FAILED, PASSING, describe, is_denied
 from storage.cassandra.settings import CassandraSettings
 from storage.cassandra.statement import Row, Statement
 from storage.interface import StorageClosed, StorageError
@@ -35,6 +35,7 @@ from storage.interface import StorageClosed, StorageError
 PROTOCOL_VERSION = 4
 """Version 5 is not used: drivers up to 3.30.1 lose bytes when a read ends within the header of one of its segments."""
 
+START_RETRY_S = 1.0
 PREPARING_THREADS = 4
 FIRST_RETRY_S, LAST_RETRY_S = 0.05, 2.0
 CLOCK_EVERY_S = 60.0
@@ -98,7 +99,7 @@ class Driver:
             if not has_said:
                 has_said = True
                 self._log.warning("waiting for %s: %s", self.settings, why)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(START_RETRY_S)
         if has_said:
             self._log.warning("%s answers", self.settings)
         await self._read_clock()
@@ -163,7 +164,7 @@ class Driver:
         assert self._session is not None
         try:
             await asyncio.to_thread(call, self._session)
-        except (*PASSING, DriverException) as error:
+        except (*PASSING, *FAILED) as error:
             raise StorageError(f"{self.settings}: {describe(error)}") from None
 
     # Requests.
@@ -237,7 +238,7 @@ class Driver:
                 self.is_away = True
                 if loop.time() + delay_s > deadline:
                     raise StorageError(f"{self.settings} does not answer: {describe(error)}") from None
-            except DriverException as error:
+            except FAILED as error:
                 raise StorageError(f"{self.settings}: {describe(error)}") from None
             else:
                 self.is_away = False

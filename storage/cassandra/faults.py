@@ -1,11 +1,12 @@
 """Which of the driver's errors pass by themselves, and how the others are told in one line."""
 
-from cassandra import AuthenticationFailed, OperationTimedOut, Timeout, Unavailable
+from cassandra import AuthenticationFailed, DriverException, OperationTimedOut, Timeout, Unavailable
 from cassandra import CoordinationFailure as ReplicaFailure
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionBusy, ConnectionException
 from cassandra.pool import NoConnectionsAvailable
 from cassandra.protocol import (
+    ErrorMessage,
     IsBootstrappingErrorMessage,
     OverloadedErrorMessage,
     ServerError,
@@ -27,7 +28,10 @@ PASSING = (
 )
 """What says that the cluster cannot at present: the same request may succeed later, and ours may be sent again."""
 
-__all__ = ["PASSING", "ReplicaFailure", "describe", "is_denied"]
+FAILED = (DriverException, ErrorMessage)
+"""What a node answers when a request itself is wrong."""
+
+__all__ = ["FAILED", "PASSING", "ReplicaFailure", "describe", "is_denied"]
 
 MAX_TEXT = 300
 

@@ -31,7 +31,7 @@ _LIST = "SELECT owner FROM {ks}.owner WHERE shard = ? AND owner >= ? GROUP BY sh
 
 def shard_of(name: str) -> int:
     """Return which partition of an index a name is in."""
-    return zlib.crc32(name.encode()) % SHARDS
+    return zlib.crc32(name.encode(errors="surrogatepass")) % SHARDS
 
 
 class Owners:

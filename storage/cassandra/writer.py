@@ -90,7 +90,6 @@ class Writer:
 
         Raises:
             StorageFull, StorageClosed: nothing was taken.
-            StorageError: a value cannot be held; nothing was taken.
         """
         if self._is_closed:
             raise StorageClosed("the storage is closed")
@@ -98,10 +97,14 @@ class Writer:
             raise StorageFull(f"{self._driver.settings} does not keep up")
         clock = self._driver.clock
         ticket = Ticket(len(writes) + len(beside))
-        parts = [
-            [_item(statement.bind(params, clock, at_us), ticket) for statement, params in part]
-            for part in (writes, beside)
-        ]
+        try:
+            parts = [
+                [_item(statement.bind(params, clock, at_us), ticket) for statement, params in part]
+                for part in (writes, beside)
+            ]
+        except StorageError as error:  # a value that cannot be held
+            ticket.commit.finish(error)
+            return ticket.commit
         if not ticket.left:
             ticket.commit.finish()
             return ticket.commit

@@ -50,13 +50,15 @@ async def run_on_writer(backend: SqliteBackend, run: Callable[[sqlite3.Connectio
 
 def cassandra_settings(node: Cassandra, keyspace: str, **others: Any) -> CassandraSettings:
     """How to reach a keyspace of a node; of others, what differs from the defaults."""
-    return CassandraSettings((HOST,), keyspace, node.port, **{"replication": {DATACENTER: 1}} | others)
+    return CassandraSettings((HOST,), keyspace, **{"port": node.port, "replication": {DATACENTER: 1}} | others)
 
 
 async def make_tables(settings: CassandraSettings) -> CassandraSettings:
     """Make the keyspace and its tables; return the settings."""
     driver = Driver(settings, logging.getLogger("xmppd.storage"))
     await driver.connect()
-    await schema.create(driver)
-    await driver.close()
+    try:
+        await schema.create(driver)
+    finally:
+        await driver.close()
     return settings
