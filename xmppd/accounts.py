@@ -65,6 +65,20 @@ async def add_keys(host: Host, jid: JID, basis: AccountRecord, hash_name: str, k
         host.log.info("keys_added", jid=str(jid), hash=hash_name)
 
 
+async def complete_keys(host: Host, basis: AccountRecord, password: str) -> None:
+    """Give an account keys for every hash that it lacks.
+
+    Args:
+        basis: the account as it was when that was proven to be its password.
+    """
+    try:
+        keys = await _make_keys(host, password)
+        for name in set(keys) - set(basis.keys):
+            await add_keys(host, JID.parse(basis.jid), basis, name, keys[name])
+    except (StanzaError, StorageError) as error:
+        host.log.warning("keys_not_added", jid=basis.jid, reason=str(error))
+
+
 async def set_disabled(host: Host, jid: JID, disabled: bool) -> None:
     """Let nobody log in to an account any more, or again; sessions that there are go on.
 

@@ -7,8 +7,10 @@ from typing import Any
 from codec.element import Element
 from codec.jid import JID, InvalidJID
 from storage.interface import AccountRecord
+from xmppd import accounts
 from xmppd.errors import SaslError, StreamError
 from xmppd.host import Host
+from xmppd.sasl.keys import HASHES
 from xmppd.sasl.mechanism import Challenge, Mechanism, Success
 from xmppd.sasl.offer import Offer
 
@@ -33,6 +35,11 @@ class Credentials:
         """Return the account, or None: no such, or it is disabled."""
         record = await self._host.account_store.get(JID.of(localpart, self._host.domain))
         return None if record is None or record.disabled else record
+
+    def take_password(self, record: AccountRecord, password: str) -> None:
+        """Make the keys that an account lacks, beside everything else: it has just shown its password."""
+        if set(HASHES) - set(record.keys):
+            self._host.spawn(accounts.complete_keys(self._host, record, password))
 
 
 class Login:

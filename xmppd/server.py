@@ -237,10 +237,11 @@ class Server:
         secret = await self._secret("unknown_accounts")
         work = self.shared.password_work
         iterations = self.config.scram.iterations
-        return {
-            domain: Realm(Credentials(host), UnknownAccounts(secret, domain, iterations), work)
-            for domain, host in self.shared.hosts.items()
-        }
+        realms = {}
+        for domain, host in self.shared.hosts.items():
+            credentials, unknown = Credentials(host), UnknownAccounts(secret, domain, iterations)
+            realms[domain] = Realm(credentials, unknown, work, credentials.take_password)
+        return realms
 
     async def _secret(self, name: str) -> bytes:
         """Return 32 random bytes that stay the same over restarts."""

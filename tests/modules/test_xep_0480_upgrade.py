@@ -1,5 +1,6 @@
 """XEP-0480: SASL Upgrade Tasks."""
 
+import asyncio
 import base64
 import dataclasses
 import hashlib
@@ -116,10 +117,8 @@ async def test_client_that_asks_for_nothing_known_is_let_in_at_once(world: World
 
 
 async def test_token_does_not_give_the_right_to_make_keys(world: World) -> None:
-    client = knock(world)
-    ask = f"<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/>"
-    found = await answers(client, authenticate("PLAIN", plain(), ask))
-    token = success_of(found).find(f"{FAST} token").get("token")
+    _, success = await begun(world, f"<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/>")
+    token = success.find(f"{FAST} token").get("token")
     inner = f"<fast xmlns='{FAST}'/>{WISH}"
     found = await answers(knock(world), authenticate("HT-SHA-256-NONE", hashed(token), inner, AGENT))
     success_of(found)
@@ -127,9 +126,8 @@ async def test_token_does_not_give_the_right_to_make_keys(world: World) -> None:
 
 
 async def test_tokens_outlive_an_upgrade(world: World) -> None:
-    ask = f"<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/>"
-    found = await answers(knock(world), authenticate("PLAIN", plain(), ask))
-    token = success_of(found).find(f"{FAST} token").get("token")
+    _, success = await begun(world, f"<request-token xmlns='{FAST}' mechanism='HT-SHA-256-NONE'/>")
+    token = success.find(f"{FAST} token").get("token")
     client, _ = await begun(world)
     (given,) = await answers(client, NEXT)
     success_of(await answers(client, salted(given)))
@@ -204,3 +202,11 @@ async def test_keys_that_cannot_be_kept_fail_the_login(world: World, monkeypatch
 
     monkeypatch.setattr(world.shared.backend.accounts, "replace", full)
     assert failure_of(await answers(client, salted(given))) == "temporary-auth-failure"
+
+
+async def test_password_in_plain_text_gives_the_keys_by_itself(world: World) -> None:
+    success_of(await answers(knock(world), authenticate("PLAIN", plain())))
+    await asyncio.gather(*world.tasks)
+    assert await hashes(world) == ["SHA-1", "SHA-256"]
+    await keep_only(world, "SHA-256")
+    assert verify_password(await world.shared.backend.accounts.get(ROMEO), "pencil")

@@ -202,7 +202,12 @@ class World:
         before, after = limits_of(shared.config)
         self.reminders: list[ClientStream] = []
         realms = {
-            domain: Realm(Credentials(host), UnknownAccounts(SECRET, domain), shared.password_work)
+            domain: Realm(
+                (credentials := Credentials(host)),
+                UnknownAccounts(SECRET, domain),
+                shared.password_work,
+                credentials.take_password,
+            )
             for domain, host in shared.hosts.items()
         }
         self.service = Service(shared, router, None, realms, after, before, self.reminders.append, get_logger("test"))

@@ -156,3 +156,18 @@ async def test_keys_of_an_older_password_are_not_added(world: World) -> None:
     with pytest.raises(StanzaError, match="conflict"):
         await accounts.add_keys(world.host(), ROMEO, basis, "SHA-256", old["SHA-256"])
     assert set((await record(world)).keys) == {"SHA-1"}
+
+
+async def test_account_gets_all_keys_that_it_lacks_and_keeps_its_own(world: World) -> None:
+    full = make_keys("wherefore", 4096)
+    basis = AccountRecord(ROMEO, {"SHA-1": full["SHA-1"]})
+    await world.shared.backend.accounts.create(basis)
+    await accounts.complete_keys(world.host(), basis, "wherefore")
+    made = await record(world)
+    assert set(made.keys) == set(full) and made.keys["SHA-1"] == full["SHA-1"]
+    assert verify_password(AccountRecord(ROMEO, {"SHA-256": made.keys["SHA-256"]}), "wherefore")
+
+
+async def test_keys_of_an_account_that_is_gone_are_not_made(world: World) -> None:
+    await accounts.complete_keys(world.host(), AccountRecord(ROMEO, {}), "wherefore")
+    assert await world.shared.backend.accounts.get(ROMEO) is None

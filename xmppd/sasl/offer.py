@@ -1,9 +1,10 @@
 """Which mechanisms a client stream offers, and the making of the one that the client chose."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from storage.interface import AccountRecord
 from xmppd.errors import SaslError
 from xmppd.sasl.keys import HASHES
 from xmppd.sasl.mechanism import Credentials, Mechanism
@@ -18,11 +19,16 @@ _SCRAM_PLUS: Mapping[str, str] = MappingProxyType({f"SCRAM-{name}-PLUS": name fo
 
 @dataclass(frozen=True, slots=True)
 class Realm:
-    """What logins to one domain need; one object a virtual host, and one `PasswordWork` for all of them."""
+    """What logins to one domain need; one object a virtual host, and one `PasswordWork` for all of them.
+
+    Attributes:
+        on_password: see `Plain`.
+    """
 
     credentials: Credentials
     unknown: UnknownAccounts
     work: PasswordWork = field(default_factory=PasswordWork)
+    on_password: Callable[[AccountRecord, str], None] | None = None
 
 
 class Offer:
@@ -63,7 +69,7 @@ class Offer:
             is_ours = name == "PLAIN" or name in _SCRAM_PLUS
             raise SaslError("encryption-required" if is_ours and "PLAIN" not in self.names else "invalid-mechanism")
         if name == "PLAIN":
-            return Plain(realm.credentials, realm.unknown, realm.work)
+            return Plain(realm.credentials, realm.unknown, realm.work, realm.on_password)
         is_plus = name in _SCRAM_PLUS
         return Scram(
             _SCRAM_PLUS[name] if is_plus else _SCRAM[name],

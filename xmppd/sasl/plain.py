@@ -1,5 +1,8 @@
 """SASL PLAIN (RFC 4616): the password itself, so only inside TLS."""
 
+from collections.abc import Callable
+
+from storage.interface import AccountRecord
 from xmppd.errors import SaslError
 from xmppd.sasl.mechanism import Challenge, Credentials, Mechanism, Success, check_authzid, decode, prepare_username
 from xmppd.sasl.password_work import PasswordWork, TooBusy
@@ -7,15 +10,26 @@ from xmppd.sasl.unknown import UnknownAccounts
 
 
 class Plain(Mechanism):
-    """One message: authzid NUL authcid NUL password."""
+    """One message: authzid NUL authcid NUL password.
 
-    __slots__ = ("_asked", "_credentials", "_unknown", "_work")
+    Args:
+        on_password: called with an account and its password, once that has been proven right.
+    """
 
-    def __init__(self, credentials: Credentials, unknown: UnknownAccounts, work: PasswordWork) -> None:
+    __slots__ = ("_asked", "_credentials", "_on_password", "_unknown", "_work")
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        unknown: UnknownAccounts,
+        work: PasswordWork,
+        on_password: Callable[[AccountRecord, str], None] | None = None,
+    ) -> None:
         super().__init__("PLAIN")
         self._credentials = credentials
         self._unknown = unknown
         self._work = work
+        self._on_password = on_password
         self._asked = False
 
     async def step(self, data: bytes) -> Challenge | Success:
@@ -44,4 +58,6 @@ class Plain(Mechanism):
             raise SaslError("not-authorized")
         if record.disabled:
             raise SaslError("account-disabled")
+        if self._on_password is not None:
+            self._on_password(record, password)
         return Success(b"", localpart)

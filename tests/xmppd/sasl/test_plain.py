@@ -132,3 +132,16 @@ async def test_too_many_logins_at_once_are_a_temporary_failure():
 async def test_garbage_raises_nothing_but_sasl_errors(message):
     with contextlib.suppress(SaslError):
         assert await step(message) == Challenge(b"")
+
+
+async def test_right_password_alone_is_handed_on():
+    seen: list[tuple[str, str]] = []
+
+    def note(record: AccountRecord, password: str) -> None:
+        seen.append((record.jid, password))
+
+    await Plain(Accounts(), UNKNOWN, PasswordWork(), note).step(b"\0romeo\0soft! what light")
+    for message in (b"\0romeo\0wrong", b"\0mercutio\0soft! what light", b"\0nobody\0soft! what light"):
+        with contextlib.suppress(SaslError):
+            await Plain(Accounts(), UNKNOWN, PasswordWork(), note).step(message)
+    assert seen == [("romeo@example.org", "soft! what light")]
