@@ -61,6 +61,10 @@ class Result(StrEnum):
     """It was not sent in time; the outbox says so, no gateway does."""
 
 
+class BadCredentials(ValueError):
+    """What is configured cannot be a key, a certificate or an account; the text says what is wrong, without it."""
+
+
 class BadToken(ValueError):
     """A device token that its gateway cannot have given out; the text says why, without the token."""
 

@@ -21,10 +21,13 @@ MAX_FILE_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 600, 800, 60
 
 # What stands beside Python's own library, and the only files that may import it.
 LIBRARIES = {
-    "aiohttp": ("xmppd/web/",),
+    "aioapns": ("push/apns_connection.py",),
+    "aiohttp": ("xmppd/web/", "push/fcm.py", "push/webpush.py"),
     "OpenSSL": ("xmppd/s2s/tls.py",),
     "cassandra": ("storage/cassandra/",),
     "cryptography": (
+        "push/apns.py",
+        "push/webpush.py",
         "xmppd/certificates.py",
         "xmppd/s2s/identity.py",
         "xmppd/s2s/tls.py",
@@ -32,6 +35,10 @@ LIBRARIES = {
         "xmppd/tls_engine.py",
     ),
     "dns": ("xmppd/s2s/resolver.py", "xmppd/s2s/stub_resolver.py"),
+    "google": ("push/fcm.py",),
+    "h2": ("push/apns_connection.py",),
+    "http_ece": ("push/webpush.py",),
+    "jwt": ("push/apns.py", "push/webpush.py"),
     "lxml": ("compliance/",),
     "precis_i18n": ("codec/jid.py", "xmppd/rooms/nicks.py", "xmppd/sasl/keys.py"),
     "prometheus_client": ("xmppd/metrics.py",),
