@@ -23,7 +23,8 @@ def zone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zone]:
     """Domains with servers, one that says it has none, one with more records than a datagram carries."""
     zone = Zone(tmp_path_factory.mktemp("zone"))
     zone.add("plain.example", 5269)
-    zone.add("both.example", 5269, direct_tls_port=5270)
+    zone.add("both.example", 5269)
+    zone.add("both.example", 5270, direct_tls=True)
     zone.add_without_service("none.example")
     zone.records += ["host-record=alone.example,127.0.0.5", "cname=alias.example,alone.example"]
     zone.records += [f"srv-host=_xmpp-server._tcp.large.example,h{n}.example,5269,{n}" for n in range(100)]
