@@ -44,3 +44,23 @@ def test_people_see_addresses_and_sessions():
     assert "listens for http  none" in text
     assert "sessions          3\n" in text
     assert "bytes" not in text
+
+
+def route(theirs, waiting=0, failure=None, is_connected=False):
+    return {"ours": "a.example", "theirs": theirs, "is_connected": is_connected, "waiting": waiting, "failure": failure}
+
+
+def test_people_see_which_other_domains_are_in_trouble():
+    routes = [route("b.example", is_connected=True), route("c.example", 1), route("d.example", 3, "it offers no TLS")]
+    lines = view({"running": True, "routes": routes}).plain.splitlines()
+    assert lines[-3:] == [
+        "other servers  1 connected",
+        "  a.example to d.example: 3 waiting, it offers no TLS",
+        "  a.example to c.example: 1 waiting",
+    ]
+
+
+def test_only_so_many_of_them_are_shown():
+    routes = [route(f"d{number}.example", 1) for number in range(25)]
+    lines = view({"running": True, "routes": routes}).plain.splitlines()
+    assert len(lines) == 2 + 20 + 1 and lines[-1] == "  and 5 more; --json has them all"
