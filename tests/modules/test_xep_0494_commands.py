@@ -101,3 +101,11 @@ async def test_account_elsewhere_has_no_such_command(world: World) -> None:
     entries = world.host().modules[CommandsModule]._commands
     for jid in ("romeo@example.net/x", "example.org", "example.org/x"):
         assert not any(entries[node].may_run(JID.parse(jid)) for node in (LIST, END, END_OTHERS))
+
+
+async def test_whoever_ends_themselves_loses_the_token_and_stays_for_the_answer(world: World) -> None:
+    client, _ = await login(world, BIND + WISH)
+    asked = await command(client, END)
+    (option,) = asked.form.field("clients").options
+    done = await command(client, END, asked.sessionid, Form.submit(None, {"clients": [option.value]}))
+    assert done.status == "completed" and not ended_with(client) and await tokens(world) == 0

@@ -10,8 +10,10 @@ from xmppd.sasl.keys import (
     HASHES,
     InvalidPassword,
     derive_keys,
+    fits_note,
     keys_of_salted,
     make_keys,
+    note_of,
     prepare_password,
     verify_password,
 )
@@ -77,3 +79,13 @@ def test_keys_follow_from_a_salted_password_of_the_right_size_alone(hash_name, s
     for wrong in (b"", salted[:-1], salted + b"x"):
         with pytest.raises(ValueError, match=f"{size} bytes"):
             keys_of_salted(wrong, hash_name, salt, 64)
+
+
+def test_note_fits_until_the_password_changes_and_outlives_other_hashes():
+    full = make_keys("pencil", iterations=64)
+    old = AccountRecord("romeo@example.org", {"SHA-1": full["SHA-1"]})
+    note = note_of(old)
+    assert fits_note(note, old) and fits_note(note, AccountRecord(old.jid, full))
+    assert not fits_note(note, account("pencil", iterations=64))  # the same word, set anew
+    assert not fits_note(note_of(AccountRecord(old.jid, full)), old)
+    assert not fits_note("", old) and fits_note("", AccountRecord(old.jid, {}))
