@@ -13,6 +13,7 @@ from storage.cassandra.lanes import Lanes
 from storage.cassandra.map import CassandraMapStore, Maps
 from storage.cassandra.owners import Owners
 from storage.cassandra.settings import CassandraSettings
+from storage.cassandra.work import CassandraWorkQueue
 from storage.cassandra.writer import WINDOW_S, Writer
 from storage.interface import Backend, Commit, StorageClosed
 
@@ -109,6 +110,7 @@ class CassandraBackend(Backend):
         self.accounts = self._accounts
         self._archive = CassandraArchiveStore(driver, writer, self._lanes, self._owners)
         self.archive = self._archive
+        self.work = CassandraWorkQueue(driver, writer, self._lanes)
 
     async def _erase(self, owner: str, at_us: int) -> None:
         """Remove what was written before `at_us`; the index last, so that one that was cut short can be repeated."""

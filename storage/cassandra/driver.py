@@ -47,6 +47,9 @@ UUID_EPOCH = 0x01B21DD213814000
 
 READ, WRITE = "read", "write"
 
+_LOGGERS = ("cassandra.cluster", "cassandra.connection", "cassandra.pool", "cassandra.protocol", "cassandra.policies")
+"""They tell each attempt to reconnect, with where in the driver it was, and repeat a warning of the nodes for every batch."""
+
 Done = Callable[[list[Row] | None, BaseException | None], None]
 """Takes the rows of an answer, or the error, on the loop's thread."""
 
@@ -81,6 +84,8 @@ class Driver:
         Raises:
             StorageError: nobody answers, or we are not let in.
         """
+        for name in _LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
         loop = asyncio.get_running_loop()
         self._bridge = Bridge(loop)
         deadline, has_said = loop.time() + self.settings.start_patience_s, False
@@ -215,6 +220,20 @@ class Driver:
             found += more
         return found
 
+    async def transact(self, writes: Sequence[tuple[Statement, Sequence[Any]]]) -> bool:
+        """Make writes to one partition on the conditions that they name, all or none; return whether they were made.
+
+        Raises:
+            StorageError: it is not known: nobody answered in time.
+        """
+        bound = [statement.bind(params, self.clock) for statement, params in writes]
+        try:
+            async with self._reads:
+                rows, _ = await self._answer(bound[0] if len(bound) == 1 else self.batch(bound), WRITE, None)
+        except (*PASSING, *FAILED) as error:
+            raise StorageError(f"{self.settings}: {describe(error)}") from None
+        return bool(rows[0][0])
+
     async def _attempt(
         self,
         statement: Statement,
@@ -246,7 +265,9 @@ class Driver:
             await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, LAST_RETRY_S)
 
-    async def _answer(self, bound: BoundStatement, profile: str, state: bytes | None) -> tuple[list[Row], bytes | None]:
+    async def _answer(
+        self, bound: BoundStatement | BatchStatement, profile: str, state: bytes | None
+    ) -> tuple[list[Row], bytes | None]:
         """Send one request and wait for its answer: its rows, and where more begin."""
         if self._session is None or self._is_closed:
             raise StorageClosed("the storage is closed")
@@ -302,7 +323,7 @@ class Driver:
             auth_provider=PlainTextAuthProvider(settings.user, settings.password) if settings.user else None,
             ssl_context=_tls(settings) if settings.tls else None,
             execution_profiles={READ: self._profile(READ), WRITE: self._profile(WRITE)},
-            reconnection_policy=ExponentialReconnectionPolicy(0.2, 5.0, max_attempts=None),
+            reconnection_policy=ExponentialReconnectionPolicy(0.2, LAST_RETRY_S, max_attempts=None),
             idle_heartbeat_interval=HEARTBEAT_S,
             idle_heartbeat_timeout=HEARTBEAT_S,
             connect_timeout=settings.timeout_s,

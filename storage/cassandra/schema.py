@@ -35,6 +35,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         f"""CREATE TABLE IF NOT EXISTS {{ks}}.owner (
             shard int, owner text, part text, PRIMARY KEY ((shard), owner, part)) WITH {_WRITTEN_ONCE}""",
         *tables.ARCHIVE,
+        *tables.WORK,
     ),
 )
 _META = "CREATE TABLE IF NOT EXISTS {ks}.meta (name text PRIMARY KEY, value text)"

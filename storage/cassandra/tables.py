@@ -27,3 +27,22 @@ ARCHIVE = (
     f"""CREATE TABLE IF NOT EXISTS {{ks}}.history_slice_owner (
         slice bigint, shard int, owner text, PRIMARY KEY ((slice, shard), owner)) WITH {_IN_PLACE}""",
 )
+
+# Jobs go soon after they came: their marks must not outlast the hints by which a node that was away learns of them.
+_SHORT_LIVED = f"{_IN_PLACE} AND gc_grace_seconds = 10800"
+
+WORK = (
+    # A job stands in the slot of the time at which it is due. `until_us`: the end of the lease, 0 for none.
+    f"""CREATE TABLE IF NOT EXISTS {{ks}}.work_job (
+        queue text, slot bigint, number bigint, node bigint, key text, due_us bigint, put_us bigint, attempts int,
+        until_us bigint, payload blob,
+        PRIMARY KEY ((queue, slot), number, node)) WITH {_SHORT_LIVED}""",
+    f"""CREATE TABLE IF NOT EXISTS {{ks}}.work_slot (
+        queue text, day bigint, slot bigint, PRIMARY KEY ((queue, day), slot)) WITH {_SHORT_LIVED}""",
+    # Which days have slots, and the slot below which all is done.
+    f"""CREATE TABLE IF NOT EXISTS {{ks}}.work_day (
+        queue text, floor bigint static, day bigint, PRIMARY KEY ((queue), day)) WITH {_SHORT_LIVED}""",
+    # The job that was put last with a key: older ones that still wait are void.
+    f"""CREATE TABLE IF NOT EXISTS {{ks}}.work_key (
+        queue text, key text, number bigint, node bigint, PRIMARY KEY ((queue, key))) WITH {_SHORT_LIVED}""",
+)

@@ -57,8 +57,3 @@ async def cassandra_backend(cassandra: Cassandra, keyspace: str) -> AsyncIterato
     settings = await make_tables(cassandra_settings(cassandra, keyspace))
     async with opened(CassandraBackend(settings)) as backend:
         yield backend
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what needs a work queue in Cassandra, which is still to come."""
-    items[:] = [item for item in items if "[cassandra" not in item.name or item.path.name != "test_work.py"]
