@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator, Callable, Collection, Generator, Iter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-
 TIME_SHIFT_BITS = 10
 """An archive id is a time in µs since 1970 times two to this, and a number below. Only a backend that cuts histories by time looks at that."""
 
