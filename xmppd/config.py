@@ -379,16 +379,43 @@ class TurnConfig(Section):
 class StorageConfig(Section):
     """[storage]"""
 
-    url: str = Field("", description="Where accounts and messages are kept. Empty: sqlite:xmppd.db in server.data_dir.")
+    url: str = Field(
+        "",
+        repr=False,
+        description="Where accounts and messages are kept: sqlite:PATH, or "
+        "cassandra://[user:password@]host1,host2[:port]/keyspace[?dc=NAME&consistency=LOCAL_QUORUM]. "
+        "Empty: sqlite:xmppd.db in server.data_dir. The settings below are for Cassandra.",
+    )
+    password: SecretStr = Field(SecretStr(""), description="Password for the cluster, instead of one in the URL.")
+    replicas: dict[str, Positive] = Field(
+        default_factory=dict,
+        description="For xmppd storage init: copies of everything by datacenter, {east = 3}. Empty: 3 in the URL's.",
+    )
+    tls: bool = Field(False, description="Speak TLS with the cluster.")
+    tls_ca: OptionalPath = Field(None, description="PEM file of the authorities of its nodes, instead of the system's.")
+    tls_certificate: OptionalPath = Field(None, description="PEM file of our certificate, where nodes ask for one.")
+    tls_key: OptionalPath = Field(None, description="PEM file of its key; it may be in the certificate's file.")
+    tls_check_names: bool = Field(True, description="A node's certificate must name the node's address.")
+    max_in_flight: Positive = Field(64, description="Requests that nodes have not answered; more wait here.")
+    max_waiting_mb: Positive = Field(
+        64, description="Writes that the cluster has not taken, in megabytes of memory; more are refused."
+    )
+    timeout_s: Seconds = Field(5.0, gt=0, description="After which a request counts as unanswered, and is sent again.")
+    patience_s: Seconds = Field(10.0, description="How long a read is tried before it fails; writes wait for ever.")
+    start_patience_s: Seconds = Field(60.0, description="How long a start waits for the cluster.")
+    speculative_ms: Count = Field(
+        100, description="A read that takes longer is asked of a second replica too. 0: never."
+    )
 
     @field_validator("url")
     @classmethod
     def _resolve(cls, value: str, info: ValidationInfo) -> str:
         scheme, colon, path = value.partition(":")
-        if not value:
+        if not value or value.startswith("cassandra://"):
             return value
         if scheme != "sqlite" or not colon or not path:
-            raise ValueError(f'"{value}" is not known; this version has "sqlite:PATH"')
+            shown = value.rpartition("@")[2]  # there may be a password before it
+            raise ValueError(f'"{shown}" is not known; this version has "sqlite:PATH" and "cassandra://HOSTS/KEYSPACE"')
         return f"sqlite:{_resolved(path, info)}"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from xmppd.config import Config
@@ -80,6 +81,8 @@ def toml_value(value: Any) -> str:
         return ""
     if isinstance(value, dict):
         return "{}"
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
     if isinstance(value, Path):
         value = str(value)
     if isinstance(value, float) and value.is_integer():

@@ -73,7 +73,9 @@ class Server:
         self.reread = reread
         self.log = get_logger("xmppd.server")
         self.metrics = Metrics()
-        self.backend: Backend = open_backend(config.storage_url, exclusive=True, on_commit=self.metrics.observe_commit)
+        self.backend: Backend = open_backend(
+            config.storage_url, exclusive=True, on_commit=self.metrics.observe_commit, settings=config.storage
+        )
         self.shared = Shared(config, self.backend, Clock(), self.metrics)
         self.shared.spawn = self._spawn
         self.shared.end_resource = sessions.end

@@ -41,8 +41,14 @@ def test_storage_is_in_the_data_folder_unless_set():
 
 
 def test_unknown_storage_is_refused():
-    with pytest.raises(ValidationError, match="is not known"):
-        config(storage={"url": "mysql://x"})
+    with pytest.raises(ValidationError, match='"x" is not known'):
+        config(storage={"url": "mysql://me:hunter2@x"})
+
+
+def test_a_clusters_url_and_password_are_not_shown():
+    settings = config(storage={"url": "cassandra://me:hunter2@a/b", "password": "hunter2", "replicas": {"east": 3}})
+    assert settings.storage_url == "cassandra://me:hunter2@a/b"
+    assert "hunter2" not in repr(settings)
 
 
 def test_addresses_are_parsed():

@@ -137,7 +137,7 @@ def with_storage(config: Config, work: Callable[[Backend], Awaitable[T]]) -> T:
     make_data_folder(config)
 
     async def run() -> T:
-        backend = open_backend(config.storage_url, exclusive=False)
+        backend = open_backend(config.storage_url, exclusive=False, settings=config.storage)
         await backend.open()
         try:
             return await work(backend)

@@ -116,13 +116,13 @@ def covers(names: tuple[str, ...], wanted: str) -> bool:
 def storage(config: Config) -> Iterator[Finding]:
     """Look whether accounts can be read. A database that is not there yet is not made."""
     url = config.storage_url
-    path = Path(url.partition(":")[2])
-    if not path.exists():
+    path = url.rpartition("@")[2] if url.startswith("cassandra:") else url.partition(":")[2]
+    if url.startswith("sqlite:") and not Path(path).exists():
         yield Finding("storage", "ok", f"{path} will be made")
         return
 
     async def count() -> int:
-        backend = open_backend(url, exclusive=False)
+        backend = open_backend(url, exclusive=False, settings=config.storage)
         await backend.open()
         try:
             return sum([await backend.accounts.count(domain) for domain in config.server.domains])
