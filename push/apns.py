@@ -10,7 +10,6 @@ Spec: Apple, "Sending notification requests to APNs" and "Handling notification 
 """
 
 import asyncio
-import json
 import re
 import ssl
 from dataclasses import dataclass, field
@@ -35,6 +34,7 @@ from push.gateway import (
     retry_after_s,
     unreachable,
 )
+from push.texts import fit, json_of
 
 PAYLOAD_BYTES, CALL_PAYLOAD_BYTES = 4096, 5120
 TOKEN_RENEW_S, TOKEN_REST_S = 2400, 1200
@@ -212,7 +212,7 @@ class ApnsGateway:
         if status == 200:
             self._proven.add(place)
             return delivered()
-        said = _json_of(bytes(answer.body))
+        said = json_of(bytes(answer.body))
         reason = reason_of(said.get("reason"), f"http-{status}")
         after_s = retry_after_s(answer.headers.get("retry-after"), self._clock.now_us())
         if status == 410:
@@ -263,30 +263,4 @@ def payload_of(notification: Notification, placeholder: str) -> bytes | None:
         if notification.collapse_id:
             aps["thread-id"] = notification.collapse_id
     whole = {**notification.data, "aps": aps}
-    for part in ("body", "title"):
-        body = _dump(whole)
-        if len(body) > limit and part in alert:
-            alert[part] = shorten(alert[part], len(body) - limit)
-    body = _dump(whole)
-    return body if len(body) <= limit else None
-
-
-def shorten(text: str, excess: int) -> str:
-    """Return the beginning of a text so that its JSON has at least `excess` bytes less; one character stays."""
-    saved, kept = -3, len(text)  # the ellipsis takes three
-    while kept > 1 and saved < excess:
-        kept -= 1
-        saved += len(json.dumps(text[kept], ensure_ascii=False).encode("utf-8", "replace")) - 2
-    return text[:kept] + "…"
-
-
-def _dump(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-
-
-def _json_of(body: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return fit(whole, alert, limit)

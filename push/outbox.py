@@ -11,7 +11,6 @@ crash between a gateway's answer and the commit sends that notification again, a
 """
 
 import asyncio
-import zlib
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from push.gateway import Clock, Device, Gateway, Kind, Notification, Outcome, Result, unreachable
-from push.rates import Rate, Rates
+from push.rates import Rate, Rates, backoff_s
 
 HISTOGRAM_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0, 30.0, 300.0, 3600.0)
 """Upper bounds for the time from `put` to the gateway's yes; 0.2 s is what we promise for a gateway that is well."""
@@ -155,12 +154,6 @@ class GatewayState:
 def queue_name(gateway: str) -> str:
     """Return the name of a gateway's queue."""
     return f"push:{gateway}"
-
-
-def backoff_s(first_s: float, last_s: float, failures: int, seed: str) -> float:
-    """Return the pause after so many failures (from 1): doubled each time, and up to a fifth longer so that not all come at once."""
-    spread = zlib.crc32(f"{seed} {failures}".encode()) / 2**32 / 5
-    return min(last_s, first_s * 2.0 ** min(max(failures, 1) - 1, 60)) * (1 + spread)
 
 
 class Outbox:

@@ -1,5 +1,6 @@
-"""How often something may happen: token buckets, one or one for each key."""
+"""How often something may happen: token buckets, one or one for each key; and how long to wait after failures."""
 
+import zlib
 from collections import OrderedDict
 
 
@@ -70,3 +71,9 @@ class Rates:
 
     def __len__(self) -> int:
         return len(self._rates)
+
+
+def backoff_s(first_s: float, last_s: float, failures: int, seed: str) -> float:
+    """Return the pause after so many failures (from 1): doubled each time, and up to a fifth longer so that not all come at once."""
+    spread = zlib.crc32(f"{seed} {failures}".encode()) / 2**32 / 5
+    return min(last_s, first_s * 2.0 ** min(max(failures, 1) - 1, 60)) * (1 + spread)

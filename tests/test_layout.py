@@ -22,7 +22,7 @@ MAX_FILE_LINES, MAX_TEST_LINES, MAX_FUNCTION_LINES = 600, 800, 60
 # What stands beside Python's own library, and the only files that may import it.
 LIBRARIES = {
     "aioapns": ("push/apns_connection.py",),
-    "aiohttp": ("xmppd/web/", "push/fcm.py", "push/webpush.py"),
+    "aiohttp": ("xmppd/web/", "push/http_client.py"),
     "OpenSSL": ("xmppd/s2s/tls.py",),
     "cassandra": ("storage/cassandra/",),
     "cryptography": (
@@ -34,6 +34,7 @@ LIBRARIES = {
         "xmppd/tls.py",
         "xmppd/tls_engine.py",
     ),
+    "obstore": ("xmppd/uploads/s3.py",),
     "dns": ("xmppd/s2s/resolver.py", "xmppd/s2s/stub_resolver.py"),
     "google": ("push/fcm.py",),
     "h2": ("push/apns_connection.py",),
@@ -67,7 +68,9 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("compliance/", ("compliance",)),
     ("push/xep_0357.py", ("push", "codec", "storage.interface", "xmppd.module", "xmppd.hooks", "xmppd.errors")),
     ("push/outbox.py", ("push.gateway", "push.rates")),
-    ("push/apns.py", ("push.gateway", "push.apns_connection")),
+    ("push/apns.py", ("push.gateway", "push.apns_connection", "push.texts")),
+    ("push/fcm.py", ("push.gateway", "push.http_client", "push.texts")),
+    ("push/webpush.py", ("push.gateway", "push.http_client", "push.rates", "push.texts")),
     ("push/", ("push.gateway",)),
     (
         "xmppd/modules/",
@@ -89,7 +92,12 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "xmppd.rooms",
             "xmppd.sasl",
             "xmppd.stream_limits",
+            "xmppd.uploads",
         ),
+    ),
+    (
+        "xmppd/uploads/",
+        ("storage.interface", "xmppd.clock", "xmppd.config", "xmppd.metrics", "xmppd.uploads"),
     ),
     ("xmppd/storage_url.py", ("storage",)),
     ("xmppd/__main__.py", ("xmppd.cli",)),

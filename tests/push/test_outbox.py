@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from push.gateway import BadToken, Device, Kind, Notification, Outcome, Result, unreachable
-from push.outbox import Outbox, OutboxOptions, State, backoff_s, queue_name
+from push.outbox import Outbox, OutboxOptions, State, queue_name
 from storage.interface import StorageError
 from storage.memory import MemoryBackend
 from storage.sqlite.backend import SqliteBackend
@@ -371,12 +371,6 @@ async def test_10000_devices_of_one_account_are_all_reached_from_a_file(tmp_path
     await asyncio.gather(task, return_exceptions=True)
     await backend.close()
     assert len(gateway.sent) == len({sent.device.id for sent in gateway.sent}) == 10_000
-
-
-def test_pauses_double_up_to_their_bound_and_are_not_the_same_for_all():
-    pauses = [backoff_s(1, 300, failures, "apns") for failures in range(1, 80)]
-    assert all(2 ** min(n, 9) * 0.5 <= pauses[n] or pauses[n] >= 300 for n in range(79)) and max(pauses) <= 360
-    assert backoff_s(1, 300, 1, "a") != backoff_s(1, 300, 1, "b")
 
 
 async def _failing(*_: object) -> list[object]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from push.rates import Rate, Rates
+from push.rates import Rate, Rates, backoff_s
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate():
@@ -48,3 +48,9 @@ def test_the_key_that_was_quiet_longest_is_forgotten():
         rates.reserve(key, 0)
     assert len(rates) == 2
     assert rates.reserve("a", 0) > 0 and rates.reserve("b", 0) == 0
+
+
+def test_pauses_double_up_to_their_bound_and_are_not_the_same_for_all():
+    pauses = [backoff_s(1, 300, failures, "apns") for failures in range(1, 80)]
+    assert all(2 ** min(n, 9) * 0.5 <= pauses[n] or pauses[n] >= 300 for n in range(79)) and max(pauses) <= 360
+    assert backoff_s(1, 300, 1, "a") != backoff_s(1, 300, 1, "b")
