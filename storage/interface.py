@@ -14,7 +14,7 @@ Two rules hold for all of them:
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -343,6 +343,54 @@ class WorkQueue(ABC):
         """Return how many jobs wait, claimed ones included."""
 
 
+class ValueRecord(NamedTuple):
+    """An owner's value in the key-value store of that name, for moving."""
+
+    store: str
+    value: bytes
+
+
+class ItemRecord(NamedTuple):
+    """One of an owner's values in the map store of that name, for moving."""
+
+    store: str
+    key: str
+    value: bytes
+
+
+class CopyRecord(NamedTuple):
+    """A message in an owner's history, shown or not, for moving. Others may have a copy of the same message: it has the same id there."""
+
+    id: int
+    copy: ArchiveCopy
+    stanza: bytes
+
+
+class JobRecord(NamedTuple):
+    """A job in a work queue, for moving. `due_at_us` of one that is claimed: when its lease ends."""
+
+    queue: str
+    id: int
+    key: str
+    due_at_us: int
+    is_claimed: bool
+    attempts: int
+    payload: bytes
+
+
+Record = AccountRecord | ValueRecord | ItemRecord | CopyRecord
+"""Whatever one owner has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What a backend found when it looked at itself. `state`: "ok", "warning" or "fault"; `about`, `detail`: for people, a line."""
+
+    about: str
+    state: str
+    detail: str
+
+
 class Backend(ABC):
     """One storage: the five shapes, and its life."""
 
@@ -386,3 +434,41 @@ class Backend(ABC):
     @abstractmethod
     def owners(self, prefix: str = "") -> AsyncIterator[str]:
         """Yield every owner that has any data and begins with `prefix`, in order of their text, for export and checks."""
+
+    # Moving: another storage, of whatever kind, gets what this one has.
+
+    def export_owner(self, owner: str) -> AsyncIterator[Record]:
+        """Yield all that an owner has: its account, values by store, items by store and key, copies by id, each in ascending order.
+
+        Texts are ordered by code point. Owners and names of stores are never empty; keys may be. Only a little is in memory at a time,
+        however much an owner has. It need not be a view of one moment: nobody writes meanwhile.
+        """
+        raise StorageError("this kind of storage cannot be copied yet")
+
+    def export_jobs(self) -> AsyncIterator[JobRecord]:
+        """Yield all jobs, by queue and id in ascending order."""
+        raise StorageError("this kind of storage cannot be copied yet")
+
+    def import_owner(self, owner: str, records: Sequence[Record]) -> Commit:
+        """Write some of what `export_owner` of another storage yielded, a few hundred records at a time; ids stay as they are.
+
+        All is committed or, after an error, any part of it; the same records once more change nothing. A message that several
+        owners have comes once with each of them.
+        """
+        raise StorageError("nothing can be copied to this kind of storage yet")
+
+    def import_jobs(self, records: Sequence[JobRecord]) -> Commit:
+        """Write some of what `export_jobs` of another storage yielded, as `import_owner`; the ids may become others in the same order."""
+        raise StorageError("nothing can be copied to this kind of storage yet")
+
+    async def create(self) -> None:
+        """Make, before `open`, what `open` does not make by itself (`xmppd storage init`); nothing happens to what is there."""
+        return
+
+    async def migrate(self) -> None:
+        """Bring, before `open`, what is there up to this version where `open` does not do so by itself (`xmppd storage migrate`)."""
+        return
+
+    async def examine(self) -> list[Fact]:
+        """Look through all that is kept, once open: whether it holds together, its version, room and size (`xmppd storage check`)."""
+        return []

@@ -5,7 +5,7 @@ A commit is done when the call returns, unless a test says otherwise: `MemoryBac
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from storage.interface import (
@@ -19,11 +19,16 @@ from storage.interface import (
     ArchiveStore,
     Backend,
     Commit,
+    CopyRecord,
+    ItemRecord,
     Job,
+    JobRecord,
     KeyValStore,
     MapStore,
+    Record,
     StorageClosed,
     StorageError,
+    ValueRecord,
     WorkQueue,
     check_copies,
 )
@@ -59,6 +64,10 @@ class MemoryAccountStore(AccountStore):
     def forget(self, jid: str) -> None:
         """Remove it now (for `MemoryBackend.erase`)."""
         self._records.pop(jid, None)
+
+    def put(self, record: AccountRecord) -> None:
+        """Write it now."""
+        self._records[record.jid] = record
 
     async def list(self, domain: str, after: str = "", limit: int = 100) -> list[str]:
         return sorted(jid for jid in self._of(domain) if jid > after)[:limit]
@@ -245,6 +254,18 @@ class MemoryArchiveStore(ArchiveStore):
         """Return all who have a history."""
         return self._histories
 
+    def copies(self, owner: str) -> list[CopyRecord]:
+        """Return an owner's history as it is moved."""
+        history = self._histories.get(owner) or _History()
+        return [CopyRecord(id_, history.copies[id_], self._log[id_].stanza) for id_ in history.ids]
+
+    def put(self, record: CopyRecord) -> None:
+        """Write a copy now, unless it is there."""
+        history = self._histories.setdefault(record.copy.owner, _History())
+        if record.id not in history.copies:
+            history.add(record.id, record.copy)
+            self._log.setdefault(record.id, _Entry(record.stanza, 0)).copies += 1
+
     def _drop(self, owner: str, ids: Iterable[int]) -> None:
         history = self._histories[owner]
         for id_ in ids:
@@ -325,6 +346,21 @@ class MemoryWorkQueue(WorkQueue):
     async def depth(self, queue: str) -> int:
         return len(self._queues.get(queue, {}))
 
+    def jobs(self) -> list[JobRecord]:
+        """Return all jobs as they are moved."""
+        return [
+            JobRecord(queue, id_, one.key, one.due_at_us, one.is_claimed, one.job.attempts, one.job.payload)
+            for queue, jobs in sorted(self._queues.items())
+            for id_, one in sorted(jobs.items())
+        ]
+
+    def put_record(self, record: JobRecord) -> None:
+        """Write a job now, under the id that it had."""
+        self._last_id = max(self._last_id, record.id)
+        job = Job(record.id, record.payload, record.attempts)
+        waiting = _Waiting(job, record.key, record.due_at_us, record.is_claimed)
+        self._queues.setdefault(record.queue, {})[record.id] = waiting
+
     @staticmethod
     def _same_key(jobs: Mapping[int, _Waiting], key: str) -> list[int]:
         if not key:
@@ -340,7 +376,8 @@ class MemoryBackend(Backend):
         self._archive = MemoryArchiveStore(self._write)
         self.accounts = self._accounts
         self.archive = self._archive
-        self.work = MemoryWorkQueue(self._write)
+        self._work = MemoryWorkQueue(self._write)
+        self.work = self._work
         self._keyvals: dict[str, MemoryKeyValStore] = {}
         self._maps: dict[str, MemoryMapStore] = {}
         self._held: list[tuple[Commit, Callable[[], None]]] | None = None
@@ -407,6 +444,49 @@ class MemoryBackend(Backend):
         for name in sorted(names):
             if name.startswith(prefix):
                 yield name
+
+    async def export_owner(self, owner: str) -> AsyncIterator[Record]:
+        account = await self._accounts.get(owner)
+        if account is not None:
+            yield account
+        for name, keyval in sorted(self._keyvals.items()):
+            if owner in keyval.values:
+                yield ValueRecord(name, keyval.values[owner])
+        for name, map_ in sorted(self._maps.items()):
+            for key, value in sorted(map_.maps.get(owner, {}).items()):
+                yield ItemRecord(name, key, value)
+        for copy in self._archive.copies(owner):
+            yield copy
+
+    async def export_jobs(self) -> AsyncIterator[JobRecord]:
+        for record in self._work.jobs():
+            yield record
+
+    def import_owner(self, owner: str, records: Sequence[Record]) -> Commit:
+        records = tuple(records)
+
+        def apply() -> None:
+            for record in records:
+                match record:
+                    case AccountRecord():
+                        self._accounts.put(record)
+                    case ValueRecord():
+                        self.keyval(record.store).values[owner] = record.value
+                    case ItemRecord():
+                        self.map(record.store).maps.setdefault(owner, {})[record.key] = record.value
+                    case CopyRecord():
+                        self._archive.put(record)
+
+        return self._write(apply)
+
+    def import_jobs(self, records: Sequence[JobRecord]) -> Commit:
+        records = tuple(records)
+
+        def apply() -> None:
+            for record in records:
+                self._work.put_record(record)
+
+        return self._write(apply)
 
     def _write(self, apply: Callable[[], None]) -> Commit:
         if self._refusal is not None:

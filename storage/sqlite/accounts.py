@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from typing import Any
 
 from storage.interface import AccountRecord, AccountStore, AlreadyExists, Commit, ScramKeys
 from storage.sqlite.reader import Reader
@@ -23,7 +24,7 @@ class SqliteAccountStore(AccountStore):
 
     async def get(self, jid: str) -> AccountRecord | None:
         row = self._reader.row(_GET, (_domain(jid), jid))
-        return None if row is None else AccountRecord(jid, _keys_from_text(row[0]), row[1], bool(row[2]))
+        return None if row is None else record_of_row(jid, row)
 
     def create(self, record: AccountRecord) -> Commit:
         values = _values(record)
@@ -35,12 +36,7 @@ class SqliteAccountStore(AccountStore):
         return self._writer.submit(run)
 
     def replace(self, record: AccountRecord) -> Commit:
-        values = _values(record)
-
-        def run(connection: sqlite3.Connection) -> None:
-            connection.execute(_INSERT.format("OR REPLACE"), values)
-
-        return self._writer.submit(run)
+        return self._writer.submit(lambda connection: put_account(connection, record))
 
     def delete(self, jid: str) -> Commit:
         return self._writer.submit(lambda connection: delete_account(connection, jid))
@@ -60,6 +56,16 @@ def delete_account(connection: sqlite3.Connection, jid: str) -> None:
     connection.execute("DELETE FROM account WHERE domain = ? AND jid = ?", (_domain(jid), jid))
 
 
+def put_account(connection: sqlite3.Connection, record: AccountRecord) -> None:
+    """Write an account on the writer's connection, over the one of that name."""
+    connection.execute(_INSERT.format("OR REPLACE"), _values(record))
+
+
+def record_of_row(jid: str, row: tuple[Any, ...]) -> AccountRecord:
+    """Return the account of a row of keys, time of making, and whether it is disabled."""
+    return AccountRecord(jid, keys_of_text(row[0]), row[1], bool(row[2]))
+
+
 def _domain(jid: str) -> str:
     return jid.rpartition("@")[2]
 
@@ -74,7 +80,8 @@ def _keys_to_text(keys: Mapping[str, ScramKeys]) -> str:
     )
 
 
-def _keys_from_text(text: str) -> dict[str, ScramKeys]:
+def keys_of_text(text: str) -> dict[str, ScramKeys]:
+    """Return the keys that the column holds; ValueError, TypeError or AttributeError when it holds something else."""
     return {
         name: ScramKeys(bytes.fromhex(salt), iterations, bytes.fromhex(stored), bytes.fromhex(server))
         for name, (salt, iterations, stored, server) in json.loads(text).items()

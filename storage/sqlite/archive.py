@@ -47,6 +47,10 @@ class SqliteArchiveStore(ArchiveStore):
     def last_id(self) -> int:
         return self._last_id
 
+    def saw(self, id_: int) -> None:
+        """Note an id that came otherwise than by `append`."""
+        self._last_id = max(self._last_id, id_)
+
     def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:
         check_copies(copies)
         if id_ > self._last_id:

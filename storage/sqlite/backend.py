@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from storage.interface import Backend, Commit, StorageError
+from storage.interface import Backend, Commit, CopyRecord, Fact, JobRecord, Record, StorageError
+from storage.sqlite import moving
 from storage.sqlite.accounts import SqliteAccountStore, delete_account
 from storage.sqlite.archive import SqliteArchiveStore
 from storage.sqlite.connect import OwnerLock, connect, explain
+from storage.sqlite.examining import examine
 from storage.sqlite.keyval import SqliteKeyValStore, value_rows
 from storage.sqlite.map import SqliteMapStore
 from storage.sqlite.reader import Reader
@@ -112,6 +114,23 @@ class SqliteBackend(Backend):
                 return
             after = found[-1]
 
+    def export_owner(self, owner: str) -> AsyncIterator[Record]:
+        return moving.export_owner(self._reader, owner)
+
+    def export_jobs(self) -> AsyncIterator[JobRecord]:
+        return moving.export_jobs(self._reader)
+
+    def import_owner(self, owner: str, records: Sequence[Record]) -> Commit:
+        commit = self._writer.submit(moving.importing(owner, records), is_barrier=True)
+        self._archive.saw(max((record.id for record in records if isinstance(record, CopyRecord)), default=0))
+        return commit
+
+    def import_jobs(self, records: Sequence[JobRecord]) -> Commit:
+        return self._writer.submit(moving.importing_jobs(records))
+
+    async def examine(self) -> list[Fact]:
+        return await examine(self._reader, self._path)
+
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._exclusive:
             self._lock = OwnerLock(self._path)
@@ -132,7 +151,8 @@ class SqliteBackend(Backend):
         writer.on_commit = self._on_commit
         self._writer, self._reader = writer, reader
         self.accounts = SqliteAccountStore(writer, reader)
-        self.archive = SqliteArchiveStore(writer, reader, last_id)
+        self._archive = SqliteArchiveStore(writer, reader, last_id)
+        self.archive = self._archive
         self.work = SqliteWorkQueue(writer, reader)
         self._is_open = True
 
