@@ -19,7 +19,13 @@ from urllib.parse import urlsplit
 import http_ece  # type: ignore[import-untyped]
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from push.gateway import (
     BadCredentials,
@@ -210,6 +216,12 @@ def _urgency(notification: Notification) -> str:
     if notification.kind is Kind.CALL or (notification.kind is Kind.ALERT and notification.is_urgent):
         return "high"
     return "normal" if notification.kind is Kind.ALERT else "low"
+
+
+def new_key() -> str:
+    """Return a new VAPID key as the text of a PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 def _private_key(text: str) -> ec.EllipticCurvePrivateKey:

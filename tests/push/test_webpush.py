@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from push.gateway import BadCredentials, BadToken, Device, Kind, Notification, Outcome, Result
-from push.webpush import WebPushGateway, WebPushOptions
+from push.webpush import WebPushGateway, WebPushOptions, new_key
 from tests.support.push.scripted import FakeClock
 from tests.support.push.web_server import Misdeed, PushService
 
@@ -235,6 +235,11 @@ async def test_keys_of_garbage_are_said_at_registration(world, keys):
 async def test_what_cannot_be_a_credential_is_said_at_start(world, changes, says):
     with pytest.raises(BadCredentials, match=says):
         WebPushGateway(replace(world.gateway._options, **changes), world.clock)
+
+
+async def test_a_new_key_is_good_and_another_each_time(clock):
+    keys = {WebPushGateway(WebPushOptions(new_key(), "mailto:a@b"), clock).application_key for _ in range(2)}
+    assert len(keys) == 2 and {len(key) for key in keys} == {87}
 
 
 async def test_a_key_of_another_kind_is_said_at_start(world, rsa_key):
