@@ -16,7 +16,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 TIME_SHIFT_BITS = 10
 """An archive id is a time in µs since 1970 times two to this, and a number below. Only a backend that cuts histories by time looks at that."""
@@ -387,7 +387,7 @@ class Fact:
     """What a backend found when it looked at itself. `state`: "ok", "warning" or "fault"; `about`, `detail`: for people, a line."""
 
     about: str
-    state: str
+    state: Literal["ok", "warning", "fault"]
     detail: str
 
 

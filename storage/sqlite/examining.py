@@ -70,5 +70,9 @@ def _is_readable(text: str) -> bool:
 def _room(path: Path) -> Fact:
     usage = shutil.disk_usage(path.parent)
     size = sum(one.stat().st_size for one in (path, path.with_name(path.name + "-wal")) if one.exists())
-    state = "warning" if usage.free < usage.total * LITTLE_ROOM else "ok"
-    return Fact("room", state, f"{size / 1e6:,.1f} MB used, {usage.free / 1e9:,.1f} GB free at {path.parent}")
+    is_little = usage.free < usage.total * LITTLE_ROOM
+    return Fact(
+        "room",
+        "warning" if is_little else "ok",
+        f"{size / 1e6:,.1f} MB used, {usage.free / 1e9:,.1f} GB free at {path.parent}",
+    )

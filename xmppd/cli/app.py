@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, dns, init, invite, s2s, serve, status, top, wire
+from xmppd.cli import account, bridge, check, dns, init, invite, s2s, serve, status, storage, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -67,6 +67,12 @@ def build() -> typer.Typer:
     accounts.command("list")(account.list_)
     accounts.command("passwd")(account.passwd)
     application.add_typer(accounts, name="account")
+    kept = typer.Typer(help="What is kept, and where.", rich_markup_mode=None)
+    kept.command("init")(storage.init)
+    kept.command("migrate")(storage.migrate)
+    kept.command("check")(storage.check)
+    kept.command("copy")(storage.copy)
+    application.add_typer(kept, name="storage")
     wires = typer.Typer(help="What stanzas cost on the wire.", rich_markup_mode=None)
     wires.callback()(_wire)
     wires.command("explain")(wire.explain)
