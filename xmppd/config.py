@@ -4,14 +4,11 @@ This file says what settings there are, with their defaults and what they mean; 
 `xmppd init` writes are made from it. `config_sources.py` reads them from the file, the environment and the command line.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationInfo,
@@ -19,8 +16,24 @@ from pydantic import (
     model_validator,
 )
 
-from codec.jid import JID, prepare_domainpart
-from xmppd.addresses import Address, parse_address
+from xmppd.addresses import Address
+from xmppd.config_media import MediaConfig
+from xmppd.config_push import PushConfig
+from xmppd.config_values import (
+    Addresses,
+    ConfigPath,
+    Count,
+    Domain,
+    Domains,
+    JIDs,
+    OptionalPath,
+    Positive,
+    Seconds,
+    Section,
+    Texts,
+    as_resolver,
+    resolved,
+)
 
 DEFAULT_MODULES: tuple[str, ...] = (
     "rfc_6121_message",
@@ -55,6 +68,7 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0334_hints",
     "xep_0352_csi",
     "xep_0359_ids",
+    "xep_0363_upload",
     "xep_0377_reports",
     "xep_0379_pars",
     "xep_0386_bind2",
@@ -73,62 +87,6 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0494_access",
 )
 """Files of `xmppd/modules` that each virtual host loads, in this order; what a module requires comes before it anyway."""
-
-
-def _as_list(value: Any) -> Any:
-    """Let one text stand for a list of one: `--set c2s.listen=127.0.0.1:5222`."""
-    return (value,) if isinstance(value, str) else value
-
-
-def _as_address(value: Any) -> Any:
-    return parse_address(value) if isinstance(value, str) else value
-
-
-def _as_resolver(value: Any) -> Any:
-    """Return the address of a DNS server, None for an empty text."""
-    if not isinstance(value, str):
-        return value
-    if not value:
-        return None
-    address = parse_address(value)
-    try:
-        ipaddress.ip_address(address.host)
-    except ValueError:
-        raise ValueError(f'"{value}": a DNS server is named by its IP address, as in "127.0.0.1:53"') from None
-    return address
-
-
-def _as_jid(value: Any) -> Any:
-    return JID.parse(value) if isinstance(value, str) else value
-
-
-def _as_domain(value: Any) -> Any:
-    return prepare_domainpart(value) if isinstance(value, str) else value
-
-
-def _resolved(value: Any, info: ValidationInfo) -> Any:
-    """Take a path from the folder of the configuration file (`base` of the validation context)."""
-    base = Path((info.context or {}).get("base", "."))
-    return (base / value).absolute() if isinstance(value, str | Path) else value
-
-
-ConfigPath = Annotated[Path, BeforeValidator(_resolved)]
-OptionalPath = Annotated[Path | None, BeforeValidator(lambda value, info: _resolved(value, info) if value else None)]
-Domain = Annotated[str, BeforeValidator(_as_domain)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
-Domains = Annotated[tuple[Domain, ...], BeforeValidator(_as_list)]
-Addresses = Annotated[tuple[Annotated[Address, BeforeValidator(_as_address)], ...], BeforeValidator(_as_list)]
-JIDs = Annotated[tuple[Annotated[Any, BeforeValidator(_as_jid)], ...], BeforeValidator(_as_list)]
-
-Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A section: frozen, and no key that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
 class ServerConfig(Section):
@@ -235,7 +193,7 @@ class S2SConfig(Section):
 
     listen: Addresses = Field(("[::]:5269",), description="Addresses for other servers, with STARTTLS.")
     direct_tls: Addresses = Field((), description="Addresses for other servers where TLS starts at once (XEP-0368).")
-    resolver: Annotated[Address | None, BeforeValidator(_as_resolver)] = Field(  # type: ignore[assignment]
+    resolver: Annotated[Address | None, BeforeValidator(as_resolver)] = Field(  # type: ignore[assignment]
         "127.0.0.1:53",
         description="The DNS server that is asked where other servers are: it alone, on this port, by UDP and TCP. "
         "Empty: those of /etc/resolv.conf.",
@@ -416,7 +374,7 @@ class StorageConfig(Section):
         if scheme != "sqlite" or not colon or not path:
             shown = value.rpartition("@")[2]  # there may be a password before it
             raise ValueError(f'"{shown}" is not known; this version has "sqlite:PATH" and "cassandra://HOSTS/KEYSPACE"')
-        return f"sqlite:{_resolved(path, info)}"
+        return f"sqlite:{resolved(path, info)}"
 
 
 class ArchiveConfig(Section):
@@ -536,6 +494,8 @@ class Config(Section):
     archive: ArchiveConfig
     rooms: RoomsConfig
     pubsub: PubSubConfig
+    push: PushConfig
+    media: MediaConfig
     http: HTTPConfig
     log: LogConfig
     modules: ModulesConfig
@@ -545,6 +505,11 @@ class Config(Section):
     def storage_url(self) -> str:
         """Where data is kept, with the default filled in."""
         return self.storage.url or f"sqlite:{self.server.data_dir / 'xmppd.db'}"
+
+    @property
+    def media_url(self) -> str:
+        """Where files are kept, with the default filled in."""
+        return self.media.url or f"file:{self.server.data_dir / 'media'}"
 
     @property
     def control_path(self) -> Path:
@@ -587,6 +552,10 @@ class Config(Section):
         for domain in self.components.domains:
             if domain in self.server.domains:
                 found.append(f"components.domains: {domain} is in server.domains; a component has a domain of its own")
+        if self.media.url.startswith("s3:") and not (
+            self.media.s3_access_key and self.media.s3_secret_key.get_secret_value()
+        ):
+            found.append("media.url names an S3 store: media.s3_access_key and media.s3_secret_key are needed")
         if self.components.domains and not self.components.listen:
             found.append('components.domains needs components.listen, such as "127.0.0.1:5347"')
         for address in self.c2s.proxy_protocol:

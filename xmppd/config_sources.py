@@ -17,7 +17,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from xmppd.config import Config, Section
+from xmppd.config import Config
+from xmppd.config_values import Section
 
 DEFAULT_FILE = "xmppd.toml"
 ENVIRONMENT_PREFIX = "XMPPD_"
@@ -27,7 +28,6 @@ RESERVED: Mapping[str, str] = MappingProxyType(
     {
         "cluster.redis": "more than one server on the same data",
         "kafka.bootstrap": "Kafka",
-        "media.url": "file upload",
     }
 )
 

@@ -21,6 +21,7 @@ from xmppd.metrics import Metrics
 from xmppd.opaque_ids import OpaqueIds
 from xmppd.resource import Account, Resource
 from xmppd.sasl.password_work import PasswordWork
+from xmppd.uploads.service import Uploads
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -32,6 +33,7 @@ class Shared:
 
     Attributes:
         components: who takes what is for domains that are no virtual hosts.
+        uploads: files that people send; None: there are none.
         password_work: hashes passwords, for logins and for new ones.
         route: sends any stanza on by its `to`; returns a coroutine only when it has to wait.
         end_resource: ends a resource for good.
@@ -48,6 +50,7 @@ class Shared:
         self.password_work = PasswordWork()
         self.hosts: dict[str, Host] = {}
         self.components = Components()
+        self.uploads: Uploads | None = None
         self.route: Callable[[Stanza], Coroutine[Any, Any, None] | None] = _not_yet
         self.end_resource: Callable[[Resource, str], Coroutine[Any, Any, None]] = _not_yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], object] = _not_yet

@@ -17,6 +17,7 @@ COMMIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 """Upper bounds; a commit on a good disk takes 1 to 5 ms, one above 2.5 s is a fault."""
 
 KINDS = ("message", "presence", "iq")
+MEDIA = ("slot", "too large", "over quota", "stored", "failed", "read", "expired")
 
 
 class Metrics:
@@ -28,6 +29,7 @@ class Metrics:
         connections: open now. sessions: bound resources now, those waiting to be resumed too.
         logins: by result, "ok" or "failed". stream_errors: by condition, those that we sent.
         archive_messages: taken into the archive.
+        media: of uploads (XEP-0363), by what happened; `MEDIA` lists it. media_bytes: of the files that were stored here.
         commit_counts: commits by bucket of COMMIT_BUCKETS_S, the last one without bound. commit_seconds: their sum.
     """
 
@@ -40,6 +42,8 @@ class Metrics:
         "commit_seconds",
         "connections",
         "logins",
+        "media",
+        "media_bytes",
         "sessions",
         "stanzas_received",
         "stanzas_sent",
@@ -56,6 +60,8 @@ class Metrics:
         self.logins = {"ok": 0, "failed": 0}
         self.stream_errors: dict[str, int] = {}
         self.archive_messages = 0
+        self.media = dict.fromkeys(MEDIA, 0)
+        self.media_bytes = 0
         self.commit_counts = [0] * (len(COMMIT_BUCKETS_S) + 1)
         self.commit_seconds = 0.0
         self._registry = CollectorRegistry(auto_describe=False)
@@ -95,6 +101,8 @@ class _Collector:
         yield CounterMetricFamily("xmppd_bytes_received", "Bytes of XML received.", m.bytes_received)
         yield CounterMetricFamily("xmppd_bytes_sent", "Bytes of XML sent.", m.bytes_sent)
         yield CounterMetricFamily("xmppd_archive_messages", "Messages taken into the archive.", m.archive_messages)
+        yield _by_label("xmppd_media", "Uploads, by what happened.", "event", m.media)
+        yield CounterMetricFamily("xmppd_media_stored_bytes", "Bytes of files that were stored here.", m.media_bytes)
         yield GaugeMetricFamily("xmppd_connections", "Connections open now.", m.connections)
         yield GaugeMetricFamily("xmppd_sessions", "Bound resources now.", m.sessions)
         yield _histogram("xmppd_commit_seconds", "How long a commit of the storage takes.", m)

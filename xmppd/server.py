@@ -43,6 +43,7 @@ from xmppd.tls import ALPN_XMPP_CLIENT, TlsError, TlsStore
 from xmppd.tls_engine import TlsEngine, TlsWorkspace
 from xmppd.web.observe import add_pages
 from xmppd.web.server import WebServer
+from xmppd.web.uploads import add_uploads
 
 TICK_S = 1.0
 SWEEP_EVERY_TICKS = 5
@@ -143,6 +144,8 @@ class Server:
     async def _start_web(self) -> None:
         web = WebServer(self.config.http.listen)
         add_pages(web.app, self.metrics, self._faults, self._not_ready)
+        if self.shared.uploads is not None:
+            add_uploads(web.app, self.shared.uploads)
         try:
             await web.start()
         except OSError as error:

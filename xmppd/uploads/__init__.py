@@ -1,0 +1,1 @@
+"""Files that people send: slots, quotas, and where the bytes are. Knows neither XMPP nor HTTP."""
