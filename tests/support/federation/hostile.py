@@ -65,10 +65,21 @@ class HostilePeer(Raw):
     Attributes:
         stream_id: of the last header that the other side sent.
         offers: the features that came last.
+        everything: all that came, inside TLS or not.
+        ended: its script is over, and so is the connection.
     """
 
-    stream_id = ""
-    offers = b""
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self.stream_id = ""
+        self.offers = b""
+        self.everything = bytearray()
+        self.ended = asyncio.Event()
+
+    async def _read(self) -> bytes:
+        more = await super()._read()
+        self.everything += more
+        return more
 
     @classmethod
     async def dial(cls, port: int, *, tls: ssl.SSLContext | None = None, source: str = "127.0.0.1") -> "HostilePeer":
@@ -173,12 +184,13 @@ class HostileServer:
     """Listens, and has a script talk on each connection.
 
     Attributes:
-        peers: the connections so far. port: of 127.0.0.1.
+        peers: the connections so far. called: there is one. port: of 127.0.0.1.
     """
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.peers: list[HostilePeer] = []
+        self.called = asyncio.Event()
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -204,12 +216,14 @@ class HostileServer:
 
     async def _talk(self, peer: HostilePeer) -> None:
         self.peers.append(peer)
+        self.called.set()
         try:
             await self.script(peer)
             await peer.read_to_end(60)
         except (EOFError, OSError, TimeoutError):
             pass
         finally:
+            peer.ended.set()
             peer.close()
 
 

@@ -82,7 +82,9 @@ class Stage:
         """Claim that the account has heard nothing but what is honest."""
         await self.honest_word()
         await self.romeo.settle()
-        assert self.romeo.heard() == []
+        heard = self.romeo.heard()
+        self.romeo.inbox.stanzas.clear()  # one attack that gets through fails one test
+        assert heard == []
 
 
 @asynccontextmanager
