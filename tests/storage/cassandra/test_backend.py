@@ -18,8 +18,8 @@ BOUND = 2_000_000
 
 
 @pytest.fixture
-def frozen(cassandra: Cassandra) -> Iterator[Cassandra]:
-    """The node, which the test may freeze or kill; it goes on behind it."""
+def frozen(cassandra: Cassandra, keyspace: str) -> Iterator[Cassandra]:
+    """The node, which the test may freeze or kill; it goes on behind it, before the keyspace is dropped."""
     try:
         yield cassandra
     finally:
@@ -28,10 +28,10 @@ def frozen(cassandra: Cassandra) -> Iterator[Cassandra]:
         cassandra.resume()
 
 
-async def backend_of(node: Cassandra, keyspace: str) -> CassandraBackend:
+async def backend_of(node: Cassandra, keyspace: str, patience_s: float = 1.5) -> CassandraBackend:
     """A backend that loses its patience soon."""
     settings = cassandra_settings(
-        node, keyspace, timeout_s=1.0, patience_s=1.5, max_waiting_bytes=BOUND, max_in_flight=8
+        node, keyspace, timeout_s=1.0, patience_s=patience_s, max_waiting_bytes=BOUND, max_in_flight=8
     )
     return CassandraBackend(await make_tables(settings), close_patience_s=5.0)
 
@@ -69,7 +69,7 @@ async def test_a_frozen_cluster_takes_nothing_bounds_memory_and_recovers_by_itse
 async def test_a_killed_cluster_loses_nothing_that_was_acknowledged_and_gets_the_rest_when_it_is_back(
     frozen: Cassandra, keyspace: str
 ) -> None:
-    async with opened(await backend_of(frozen, keyspace)) as backend:
+    async with opened(await backend_of(frozen, keyspace, patience_s=20.0)) as backend:
         store = backend.keyval("fill")
         commits = {f"a{n}": store.set(f"a{n}", b"%d" % n) for n in range(300)}
         await commits["a0"]
@@ -77,7 +77,8 @@ async def test_a_killed_cluster_loses_nothing_that_was_acknowledged_and_gets_the
         acknowledged = {owner for owner, commit in commits.items() if commit.done and commit.error is None}
         commits |= {f"b{n}": store.set(f"b{n}", b"%d" % n) for n in range(300)}
         created = backend.accounts.create(account("late@example.org"))
-        await asyncio.to_thread(frozen.start)
+        frozen.spawn()
+        await asyncio.to_thread(frozen.wait_ready, 180.0)
         assert not any(commit.done for owner, commit in commits.items() if owner[0] == "b")
         for owner in acknowledged:
             assert await store.get(owner) == owner[1:].encode()
