@@ -99,7 +99,7 @@ OURS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "xmppd/uploads/",
         ("storage.interface", "xmppd.clock", "xmppd.config", "xmppd.config_media", "xmppd.metrics", "xmppd.uploads"),
     ),
-    ("xmppd/storage_url.py", ("storage",)),
+    ("xmppd/storage_url.py", ("storage", "xmppd.config")),
     ("xmppd/push_gateways.py", ("push", "xmppd")),
     ("xmppd/__main__.py", ("xmppd.cli",)),
     ("xmppd/cli/", ("codec", "storage.interface", "xmppd")),

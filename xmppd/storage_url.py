@@ -52,7 +52,7 @@ def cluster_of(url: str, settings: StorageConfig | None = None) -> "CassandraSet
     """
     from storage.cassandra.settings import parse_url
 
-    settings = settings or StorageConfig()
+    settings = settings or StorageConfig.model_validate({})
     found = parse_url(url)
     return replace(
         found,
