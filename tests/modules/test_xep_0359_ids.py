@@ -75,9 +75,10 @@ async def test_a_forged_id_is_taken_out(world: World, by: str) -> None:
         assert all(b"forged" not in stanza for stanza in await archived(world, owner))
 
 
-async def test_a_forged_id_is_taken_out_of_what_histories_do_not_keep(world: World) -> None:
+@pytest.mark.parametrize("by", ["juliet@example.org", "example.org"])
+async def test_a_forged_id_is_taken_out_of_what_histories_do_not_keep(world: World, by: str) -> None:
     romeo, juliet = await pair(world)
-    forged = "<stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='juliet@example.org'/>"
+    forged = f"<stanza-id xmlns='urn:xmpp:sid:0' id='forged' by='{by}'/>"
     await romeo.send(f"<message to='{juliet}' type='headline'><body>x</body>{forged}</message>")
     [message] = await juliet.messages()
     assert b"forged" not in message.to_xml()

@@ -436,7 +436,7 @@ async def test_nothing_but_tls_is_taken_in_clear_text(stage: Stage) -> None:
         assert await peer.ended_by(text) == "policy-violation"
 
 
-@pytest.mark.parametrize("alpn", ["xmpp-client", "h2", "http/1.1"])
+@pytest.mark.parametrize("alpn", ["xmpp-client", "xmppd-bin/0", "h2", "http/1.1"])
 async def test_direct_tls_for_another_protocol_is_refused(stage: Stage, alpn: str) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):
         peer = await HostilePeer.dial(stage.direct_port, tls=tls_context(None, alpn=[alpn]))
