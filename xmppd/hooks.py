@@ -20,6 +20,9 @@ from storage.interface import ArchiveCopy, Commit
 
 E = TypeVar("E")
 
+PIE = "urn:xmpp:pie:0"
+"""The namespace of accounts in files (XEP-0227)."""
+
 
 class Phase(IntEnum):
     """When a handler of a filter runs; the names say what belongs there."""
@@ -390,6 +393,46 @@ class BindEvent:
     history_end_id: int = 0
 
 
+@dataclass(slots=True)
+class ExportEvent:
+    """An account leaves for a file (XEP-0227): add what is kept of it to its <user/>.
+
+    Attributes:
+        jid: its bare JID. account: it itself.
+        write: takes XML that stands where `PIE` is the default namespace.
+    """
+
+    jid: JID
+    account: Any
+    write: Callable[[bytes], None]
+
+    def add(self, element: Element) -> None:
+        """Add one element."""
+        self.write(element.to_xml(PIE))
+
+
+@dataclass(slots=True)
+class ImportEvent:
+    """An account comes out of a file (XEP-0227), one element after another: whoever keeps such an element does so, and says so.
+
+    Attributes:
+        jid: its bare JID. account: it itself, as yet closed to logins.
+        element: a child of its <user/>, or of a list in there (messages, items).
+        within: what is around it inside <user/>, without its other children; the list's own tag last.
+        is_taken: somebody keeps it.
+        problems: what could not be kept of it, a line for the operator each.
+        commits: what must be done before the account counts as there.
+    """
+
+    jid: JID
+    account: Any
+    element: Element
+    within: tuple[Element, ...] = ()
+    is_taken: bool = False
+    problems: list[str] = field(default_factory=list)
+    commits: list[Any] = field(default_factory=list)
+
+
 message_sent: Filter[MessageEvent] = Filter(
     "message_sent", "A message from a resource of a local account, before it is routed; not waiting."
 )
@@ -452,6 +495,14 @@ registration_ended: Signal[RegistrationEvent] = Signal(
 account_created: Signal[AccountEvent] = Signal("account_created", "An account was made by this server.")
 account_deleted: Signal[AccountEvent] = Signal(
     "account_deleted", "An account is being removed: tell its contacts; may wait."
+)
+
+account_exported: Filter[ExportEvent] = Filter(
+    "account_exported", "An account is being written into a file; may wait. Nothing goes on when a handler breaks."
+)
+account_imported: Filter[ImportEvent] = Filter(
+    "account_imported",
+    "Something of an account was read from a file; may wait. A StanzaError refuses this element alone.",
 )
 
 presence_access: Signal[AccessEvent] = Signal(
