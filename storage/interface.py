@@ -403,6 +403,11 @@ class Backend(ABC):
         """Whether writes are refused at present because there is no room; it ends by itself."""
         return False
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps storage from its work at present, in words for the operator; None: nothing."""
+        return "there is no room left for messages: free some on the disk of storage.url" if self.is_full else None
+
     @abstractmethod
     async def open(self) -> None:
         """Connect, check, migrate. Raises `StorageError` with one line that says what to do."""

@@ -17,6 +17,7 @@ from storage.cassandra.work import CassandraWorkQueue
 from storage.cassandra.writer import WINDOW_S, Writer
 from storage.interface import Backend, Commit, StorageClosed
 
+LOGGER = "xmppd.storage"
 CLOSE_PATIENCE_S = 10.0
 """How long `close` waits for a cluster that is away; what it has not taken by then was never acknowledged."""
 
@@ -56,13 +57,22 @@ class CassandraBackend(Backend):
         """Whether no node answered the last request."""
         return self._driver is not None and self._driver.is_away
 
+    @property
+    def trouble(self) -> str | None:
+        if not self.is_full and not self.is_away:
+            return None
+        waiting = f"{self._writer.waiting_bytes / 1e6:.1f} MB of writes wait for it, unacknowledged"
+        what = "does not answer" if self.is_away else "does not keep up"
+        refused = ", more are refused" if self.is_full else ""
+        return f"{self.settings} {what}: {waiting}{refused}; look after its nodes"
+
     async def open(self) -> None:
-        driver = Driver(self.settings, logging.getLogger("xmppd.storage"))
+        driver = Driver(self.settings, logging.getLogger(LOGGER))
         try:
             await driver.connect()
             await schema.check(driver)
             writer = Writer(driver, self._window_s)
-            writer.on_commit = self._on_commit
+            writer.on_commit, writer.on_away = self._on_commit, self._say_away
             self._make_stores(driver, writer)
             await driver.prepare()
         except BaseException:
@@ -111,6 +121,13 @@ class CassandraBackend(Backend):
         self._archive = CassandraArchiveStore(driver, writer, self._lanes, self._owners)
         self.archive = self._archive
         self.work = CassandraWorkQueue(driver, writer, self._lanes)
+
+    def _say_away(self, is_away: bool) -> None:
+        log = logging.getLogger(LOGGER)
+        if is_away:
+            log.warning("%s takes no writes: they wait, and nothing is acknowledged", self.settings)
+        else:
+            log.warning("%s takes writes again", self.settings)
 
     async def _erase(self, owner: str, at_us: int) -> None:
         """Remove what was written before `at_us`; the index last, so that one that was cut short can be repeated."""

@@ -42,10 +42,12 @@ class Writer:
 
     Attributes:
         on_commit: called after each request that was committed with how long it took, in seconds.
+        on_away: called with True when the cluster stops to take writes, with False when it takes them again.
     """
 
     def __init__(self, driver: Driver, window_s: float = WINDOW_S) -> None:
         self.on_commit: Callable[[float], None] | None = None
+        self.on_away: Callable[[bool], None] | None = None
         self._driver = driver
         self._loop = asyncio.get_running_loop()
         self._window_s = window_s
@@ -209,8 +211,8 @@ class Writer:
 
     def _later(self, request: Request) -> None:
         self._ready.appendleft(request)
-        self._away.set()
         self._driver.is_away = True
+        self._tell_away(True)
         if self._retry is None and self._tickets:
             self._retry = self._loop.call_later(self._retry_s, self._try_again)
             self._retry_s = min(self._retry_s * 2, LAST_RETRY_S)
@@ -220,10 +222,19 @@ class Writer:
         self._pump()
 
     def _is_back(self) -> None:
-        if self._away.is_set():
-            self._away.clear()
-            self._driver.is_away = False
+        self._driver.is_away = False
+        self._tell_away(False)
         self._retry_s = FIRST_RETRY_S
+
+    def _tell_away(self, is_away: bool) -> None:
+        if is_away == self._away.is_set():
+            return
+        if is_away:
+            self._away.set()
+        else:
+            self._away.clear()
+        if self.on_away is not None:
+            self.on_away(is_away)
 
     # Ending.
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from storage.interface import ArchiveCopy, Backend, Commit, StorageError, check_copies
+from storage.interface import ArchiveCopy, Backend, Commit, StorageError, StorageFull, check_copies
 from storage.memory import MemoryBackend
 
 
@@ -65,3 +65,10 @@ async def test_a_backend_that_says_nothing_of_room_has_some_and_flushes_by_a_wri
     backend = Plain()
     assert not backend.is_full
     await backend.flush()
+
+
+async def test_a_backend_without_room_is_in_trouble() -> None:
+    backend = MemoryBackend()
+    assert backend.trouble is None
+    backend.fail_with(StorageFull("no room"), at_call=True)
+    assert backend.trouble is not None and "no room left" in backend.trouble

@@ -45,7 +45,7 @@ def fill(backend: CassandraBackend, held: dict[str, Commit], size: int) -> None:
 
 
 async def test_a_frozen_cluster_takes_nothing_bounds_memory_and_recovers_by_itself(
-    frozen: Cassandra, keyspace: str
+    frozen: Cassandra, keyspace: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with opened(await backend_of(frozen, keyspace)) as backend:
         await backend.keyval("fill").set("before", b"1")
@@ -58,10 +58,17 @@ async def test_a_frozen_cluster_takes_nothing_bounds_memory_and_recovers_by_itse
             await backend.keyval("fill").get("before")
         await backend.flush()  # does not wait for what cannot be
         assert backend.is_away and not any(commit.done for commit in held.values())
+        assert "does not answer: 2.0 MB of writes wait" in backend.trouble
         frozen.resume()
         for commit in held.values():
             await commit
         assert not backend.is_full and not backend.is_away and backend._writer.waiting_bytes == 0
+        assert backend.trouble is None
+        said = [record.getMessage() for record in caplog.records if record.name == "xmppd.storage"]
+        assert [line.partition("takes ")[2] for line in said] == [
+            "no writes: they wait, and nothing is acknowledged",
+            "writes again",
+        ]
         for owner in held:
             assert await backend.keyval("fill").get(owner) == b"x" * 2000
 
