@@ -300,9 +300,8 @@ class Server:
 
     def _faults(self) -> list[str]:
         """Return what keeps the server from its work, in words for its operator."""
-        return (
-            ["there is no room left for messages: free some on the disk of storage.url"] if self.backend.is_full else []
-        )
+        trouble = self.backend.trouble
+        return [trouble] if trouble is not None else []
 
     def _not_ready(self) -> list[str]:
         """Return why no new clients should come here."""
