@@ -41,6 +41,8 @@ from xmppd.sasl.unknown import UnknownAccounts
 from xmppd.storage_url import open_backend
 from xmppd.tls import ALPN_XMPP_CLIENT, TlsError, TlsStore
 from xmppd.tls_engine import TlsEngine, TlsWorkspace
+from xmppd.uploads.service import Uploads
+from xmppd.uploads.store import MediaError
 from xmppd.web.observe import add_pages
 from xmppd.web.server import WebServer
 from xmppd.web.uploads import add_uploads
@@ -103,7 +105,7 @@ class Server:
         """Open storage, load modules, listen.
 
         Raises:
-            ServerError, StorageError, LoadError, TlsError: with one line that says what to do.
+            ServerError, StorageError, LoadError, TlsError, MediaError: with one line that says what to do.
         """
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         sys.unraisablehook = self._unraisable
@@ -377,7 +379,16 @@ class Server:
                 await sessions.end(resource, reason)
                 ended += 1
         host.forget(jid.bare)
+        if self.shared.uploads is not None and await self.backend.accounts.get(jid.bare) is None:
+            await self._forget_files(self.shared.uploads, jid.bare)
         return {"ended": ended}
+
+    async def _forget_files(self, uploads: Uploads, jid: JID) -> None:
+        """Remove the files of an account that was deleted from outside."""
+        try:
+            await uploads.forget(jid)
+        except (MediaError, StorageError) as error:
+            self.log.error("media_not_removed", jid=str(jid), reason=str(error))
 
     # stop
 
@@ -455,7 +466,7 @@ async def serve(config: Config, announce: Any = None, reread: Callable[[], Confi
     running.add_signal_handler(signal.SIGHUP, server.reload)
     try:
         await server.start()
-    except (StorageError, TlsError, LoadError, ControlError) as error:
+    except (StorageError, TlsError, LoadError, ControlError, MediaError) as error:
         await _give_up(server)
         raise ServerError(str(error)) from error
     except ServerError:

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ FOREIGN = "osx-x86_64,osx-aarch_64,windows-x86_64,linux-riscv64"
 
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
-  <groupId>test.xmppd</groupId><artifactId>{name}</artifactId><version>1</version><packaging>pom</packaging>
+  <groupId>test.xmppd</groupId><artifactId>{name}</artifactId><version>1</version><packaging>pom</packaging>{pinned}
   <dependencies>{dependencies}</dependencies>
 </project>
 """
@@ -48,13 +48,24 @@ def java_17() -> Path:
     raise ComponentError("no Java 17: install openjdk-17-jre-headless, or set XMPPD_JAVA")
 
 
-def fetch(name: str, *artifacts: str) -> Path:
+def fetch(name: str, *artifacts: str, without: Sequence[str] = (), pinned: Sequence[str] = ()) -> Path:
     """Return a folder with the jars of `artifacts` ("group:name:version") and of all they need; fetched when it is not there.
+
+    Args:
+        without: groups that are left out, with all that only they need.
+        pinned: lists of versions that belong together ("bill of materials"), which count for more than what an artifact asks.
 
     Raises:
         ComponentError: Maven is missing, or failed `TRIES` times.
     """
-    pom = POM.format(name=name, dependencies="".join(_dependency(artifact) for artifact in artifacts))
+    exclusions = "".join(
+        f"<exclusion><groupId>{group}</groupId><artifactId>*</artifactId></exclusion>" for group in without
+    )
+    within = f"<exclusions>{exclusions}</exclusions>" if without else ""
+    dependencies = "".join(_dependency(artifact, within) for artifact in artifacts)
+    boms = "".join(_dependency(artifact, "<type>pom</type><scope>import</scope>") for artifact in pinned)
+    management = f"<dependencyManagement><dependencies>{boms}</dependencies></dependencyManagement>" if pinned else ""
+    pom = POM.format(name=name, dependencies=dependencies, pinned=management)
     folder = cache_folder() / f"{name}-{hashlib.sha256(pom.encode()).hexdigest()[:12]}"
     jars = folder / "jars"
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,9 +76,10 @@ def fetch(name: str, *artifacts: str) -> Path:
     return jars
 
 
-def _dependency(artifact: str) -> str:
+def _dependency(artifact: str, more: str = "") -> str:
     group, name, version = artifact.split(":")
-    return f"<dependency><groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version></dependency>"
+    parts = f"<groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version>{more}"
+    return f"<dependency>{parts}</dependency>"
 
 
 def _copy_dependencies(folder: Path, jars: Path) -> None:

@@ -18,6 +18,8 @@ from xmppd.config import Config
 from xmppd.control import NotRunning, ask
 from xmppd.sasl.keys import InvalidPassword, make_keys
 from xmppd.storage_url import open_backend
+from xmppd.uploads.opening import remove_files
+from xmppd.uploads.store import MediaError
 
 T = TypeVar("T")
 
@@ -59,6 +61,7 @@ def delete(jid: JIDArgument, config: ConfigOption = None, sets: SetOption = None
         await backend.accounts.delete(account)
         # The sessions go before the data: a session would write some of it again.
         _tell_server(loaded, account)
+        await _remove_files(loaded, backend, account)
         await backend.erase(account)
 
     with_storage(loaded, remove)
@@ -145,6 +148,14 @@ def with_storage(config: Config, work: Callable[[Backend], Awaitable[T]]) -> T:
             await backend.close()
 
     return asyncio.run(run())
+
+
+async def _remove_files(config: Config, backend: Backend, account: JID) -> None:
+    """Remove what an account has uploaded, which a running server has done already."""
+    try:
+        await remove_files(config, backend, account)
+    except MediaError as error:
+        typer.echo(f"its files are still there, until they expire: {error}", err=True)
 
 
 def _tell_server(config: Config, account: JID) -> None:

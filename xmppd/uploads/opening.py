@@ -31,6 +31,19 @@ async def open_uploads(config: Config, backend: Backend, clock: Clock, metrics: 
     return Uploads(store, files, await _secret(backend), rules_of(config), clock, metrics, log)
 
 
+async def remove_files(config: Config, backend: Backend, owner: str) -> None:
+    """Remove the files of an account while no server runs, with their records.
+
+    Raises:
+        MediaError: some are still there.
+    """
+    files = backend.map("uploads.files")
+    keys = await files.items(owner)
+    if keys:
+        await _store(config).delete(keys)
+        await files.clear(owner)
+
+
 def rules_of(config: Config) -> Rules:
     """Return what the settings say of uploads."""
     media = config.media

@@ -1,5 +1,6 @@
 """From settings to uploads: the store, and where others reach us."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from xmppd.config import Config
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.uploads.disk import DiskStore
-from xmppd.uploads.opening import base_url, open_uploads, rules_of
+from xmppd.uploads.opening import base_url, open_uploads, remove_files, rules_of
 from xmppd.uploads.store import MediaError
 
 
@@ -52,3 +53,19 @@ async def test_a_bucket_that_does_not_answer_is_said_at_the_start() -> None:
     settings = config(url="s3://bucket", s3_access_key="a", s3_secret_key="b", s3_endpoint="http://127.0.0.1:9")
     with pytest.raises(MediaError, match=r"media\.url: the bucket does not let us in"):
         await open_uploads(settings, MemoryBackend(), Clock(), Metrics(), get_logger("test"))
+
+
+async def test_files_of_an_account_go_without_a_server_too(tmp_path: Path) -> None:
+    settings, backend = config(url=f"file:{tmp_path}"), MemoryBackend()
+    uploads = await open_uploads(settings, backend, Clock(), Metrics(), get_logger("test"))
+    put, _ = await uploads.slot("romeo@example.org", "example.org", "a.jpg", 4, "")
+    path, _, token = put.partition("?slot=")
+    slot = uploads.check(path.split("/")[-2], "a.jpg", token)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"data"
+
+    await uploads.receive(slot, pieces())
+    await remove_files(settings, backend, "romeo@example.org")
+    assert not [found for found in tmp_path.rglob("*") if found.is_file()]
+    assert not await backend.map("uploads.files").items("romeo@example.org")
