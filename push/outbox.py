@@ -198,6 +198,7 @@ class Outbox:
         Raises:
             KeyError: its device names a gateway that there is not.
             BadToken: its device can never be reached.
+            What the queue raises when it cannot write at present: nothing was kept.
         """
         device, options = notification.device, self._options
         lane = self._lanes[device.gateway]
@@ -213,7 +214,7 @@ class Outbox:
         return kept
 
     async def run(self) -> None:
-        """Send until cancelled; then wait for nobody: what is on its way is sent again later."""
+        """Send until cancelled; then wait for nobody: what is on its way is given back, and sent again by the next run."""
         async with asyncio.TaskGroup() as group:
             for lane in self._lanes.values():
                 group.create_task(lane.run())
@@ -360,7 +361,12 @@ class _Lane:
             self._outbox.count(self.gateway.name, "held", "device-rate")
             self._again(job, held_until_us)
             return
-        self._settle(job, notification, await self._send(notification))
+        try:
+            outcome = await self._send(notification)
+        except asyncio.CancelledError:  # the worker stops: let the next one begin where this one was
+            self._again(job, self._clock.now_us())
+            raise
+        self._settle(job, notification, outcome)
 
     def _known(self, job: Job, notification: Notification) -> Outcome | None:
         """Return the outcome that needs no gateway, None when there is none."""

@@ -290,12 +290,26 @@ async def test_what_is_held_back_is_not_turned_over_and_over(world):
     assert outbox.counts["apns", "held", "device-rate"] == 299, "each is put back once, for its own turn"
 
 
-async def test_what_a_worker_left_behind_is_sent_by_the_next(world):
+async def test_a_worker_that_stops_gives_back_what_is_on_its_way(world):
+    outbox = world.start()
+    world.gateway.gate = asyncio.Event()
+    outbox.put(note())
+    await settle()
+    await world.stop()
+    world.gateway.gate.set()
+    world.start()
+    await settle()
+    assert len(world.gateway.sent) == 2 and await world.waiting() == 0
+
+
+async def test_what_a_killed_worker_left_behind_is_sent_by_the_next_when_its_lease_ends(world):
     outbox = world.start(OutboxOptions(lease_s=60))
     world.gateway.gate = asyncio.Event()
     outbox.put(note())
     await settle()
-    await world.stop()  # as a kill would: it was claimed, nothing more
+    retry, world.backend.work.retry = world.backend.work.retry, _unwritable
+    await world.stop()
+    world.backend.work.retry = retry
     assert len(world.gateway.sent) == 1 and await world.waiting() == 1
     world.gateway.gate.set()
     world.start(OutboxOptions(lease_s=60))
@@ -371,6 +385,10 @@ async def test_10000_devices_of_one_account_are_all_reached_from_a_file(tmp_path
     await asyncio.gather(task, return_exceptions=True)
     await backend.close()
     assert len(gateway.sent) == len({sent.device.id for sent in gateway.sent}) == 10_000
+
+
+def _unwritable(*_: object) -> None:
+    raise StorageError("no")
 
 
 async def _failing(*_: object) -> list[object]:
