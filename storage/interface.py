@@ -20,6 +20,8 @@ from typing import Literal, NamedTuple
 
 TIME_SHIFT_BITS = 10
 """An archive id is a time in µs since 1970 times two to this, and a number below. Only a backend that cuts histories by time looks at that."""
+GATEWAYS = 1 << TIME_SHIFT_BITS
+"""How many gateways may share a storage: where many do, the low part of an id is the number of the one that gave it."""
 
 
 class StorageError(Exception):
@@ -397,6 +399,11 @@ class Backend(ABC):
     accounts: AccountStore
     archive: ArchiveStore
     work: WorkQueue
+
+    @property
+    def gateway_number(self) -> int | None:
+        """The number that this process alone has among those that share the storage, below `GATEWAYS`; None where it is alone."""
+        return None
 
     @property
     def is_full(self) -> bool:

@@ -29,23 +29,33 @@ class Clock:
 class Ids:
     """Ids that nobody has used before."""
 
-    __slots__ = ("_clock", "_last")
+    __slots__ = ("_clock", "_last", "_number", "_step")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last = 0
+        self._number = 0
+        self._step = 1
 
     def stanza_id(self) -> int:
         """Return the next archive id: greater than any before, also when the clock goes back."""
-        id_ = self._clock.now_us() << ID_SHIFT_BITS
+        id_ = self._clock.now_us() << ID_SHIFT_BITS | self._number
         if id_ <= self._last:
-            id_ = self._last + 1
+            id_ = self._last + self._step
         self._last = id_
         return id_
 
     def start_after(self, id_: int) -> None:
         """Give only ids greater than this one: the clock may have been set back since it was given."""
         self._last = max(self._last, id_)
+        if self._step > 1:
+            self.share(self._number)
+
+    def share(self, number: int) -> None:
+        """Give only ids with this number (0 to 1023) in the low part: other gateways give those with theirs at the same time."""
+        self._number, self._step = number, 1 << ID_SHIFT_BITS
+        if self._last:
+            self._last = ((self._last >> ID_SHIFT_BITS) + 1) << ID_SHIFT_BITS | number
 
     def token(self) -> str:
         """Return 16 random characters that nobody can guess (96 bits)."""

@@ -119,6 +119,8 @@ class Server:
             self.config.limits.stream_bytes_per_s,
         )
         self.shared.ids.start_after(self.backend.archive.last_id)
+        if self.backend.gateway_number is not None:
+            self.shared.ids.share(self.backend.gateway_number)
         self.shared.archive_ids = OpaqueIds(await self._secret("archive_ids"))
         for domain in self.config.server.domains:
             self.shared.hosts[domain] = Host(domain, self.shared)

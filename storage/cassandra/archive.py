@@ -99,6 +99,10 @@ class CassandraArchiveStore(ArchiveStore):
     def last_id(self) -> int:
         return self._last_id
 
+    def start_after(self, id_: int) -> None:
+        """Take note of the greatest id that was given before this process began."""
+        self._last_id = max(self._last_id, id_)
+
     # Writing.
 
     def append(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy]) -> Commit:

@@ -8,6 +8,7 @@ from storage.cassandra import schema
 from storage.cassandra.accounts import CassandraAccountStore
 from storage.cassandra.archive import CassandraArchiveStore
 from storage.cassandra.driver import Driver
+from storage.cassandra.gateway import GatewayNumber
 from storage.cassandra.keyval import CassandraKeyValStore, KeyValues
 from storage.cassandra.lanes import Lanes
 from storage.cassandra.map import CassandraMapStore, Maps
@@ -53,6 +54,10 @@ class CassandraBackend(Backend):
         return self._driver is not None and self._writer.is_full
 
     @property
+    def gateway_number(self) -> int | None:
+        return self._number.number
+
+    @property
     def is_away(self) -> bool:
         """Whether no node answered the last request."""
         return self._driver is not None and self._driver.is_away
@@ -75,9 +80,12 @@ class CassandraBackend(Backend):
             writer.on_commit, writer.on_away = self._on_commit, self._say_away
             self._make_stores(driver, writer)
             await driver.prepare()
+            await self._number.take()
         except BaseException:
             await driver.close()
             raise
+        self._archive.start_after(self._number.last_id)
+        self._number.keep(lambda: self._archive.last_id)
         self._driver = driver
 
     async def close(self) -> None:
@@ -86,6 +94,7 @@ class CassandraBackend(Backend):
         driver, self._driver = self._driver, None
         await self._lanes.close(self._close_patience_s)
         await self._writer.close(self._close_patience_s)
+        await self._number.give_back()
         await driver.close()
 
     async def flush(self) -> None:
@@ -118,6 +127,7 @@ class CassandraBackend(Backend):
         self._maps = Maps(driver, writer, self._owners)
         self._accounts = CassandraAccountStore(driver, writer, self._lanes, self._owners)
         self.accounts = self._accounts
+        self._number = GatewayNumber(driver, logging.getLogger("xmppd.storage"))
         self._archive = CassandraArchiveStore(driver, writer, self._lanes, self._owners)
         self.archive = self._archive
         self.work = CassandraWorkQueue(driver, writer, self._lanes)

@@ -36,6 +36,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             shard int, owner text, part text, PRIMARY KEY ((shard), owner, part)) WITH {_WRITTEN_ONCE}""",
         *tables.ARCHIVE,
         *tables.WORK,
+        *tables.GATEWAY,
     ),
 )
 _META = "CREATE TABLE IF NOT EXISTS {ks}.meta (name text PRIMARY KEY, value text)"

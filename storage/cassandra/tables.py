@@ -46,3 +46,8 @@ WORK = (
     f"""CREATE TABLE IF NOT EXISTS {{ks}}.work_key (
         queue text, key text, number bigint, node bigint, PRIMARY KEY ((queue, key))) WITH {_SHORT_LIVED}""",
 )
+
+GATEWAY = (
+    f"""CREATE TABLE IF NOT EXISTS {{ks}}.gateway (
+        number int PRIMARY KEY, holder bigint, until_us bigint, last_id bigint) WITH {_IN_PLACE}""",
+)

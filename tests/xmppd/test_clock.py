@@ -70,3 +70,16 @@ def test_ids_go_on_above_those_of_a_clock_that_was_ahead() -> None:
     assert ids.stanza_id() == ahead + 1
     ids.start_after(5)
     assert ids.stanza_id() == ahead + 2
+
+
+def test_gateways_that_share_a_storage_never_give_the_same_id():
+    clock = Clock()
+    one, other = Ids(clock), Ids(clock)
+    one.share(1)
+    other.share(1023)
+    other.start_after(one.stanza_id() + (5_000_000 << ID_SHIFT_BITS))
+    one.start_after(7)
+    for ids, number in ((one, 1), (other, 1023)):
+        given = [ids.stanza_id() for _ in range(3_000)]
+        assert {id_ % (1 << ID_SHIFT_BITS) for id_ in given} == {number}
+        assert given == sorted(set(given))
