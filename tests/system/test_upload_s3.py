@@ -1,7 +1,7 @@
 """Files go from a stock client library to a real S3 server and from it to others; ours signs the URLs and touches no byte."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,18 @@ __all__ = ["s3"]
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 ROMEO = "romeo@localhost"
+MIB, GIB = 1_048_576, 1_073_741_824
 PAGE = b"<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
 def server(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """Our server with that store."""
-    settings: dict[str, Any] = {**s3.settings_of_server(), "media.max_file_bytes": 2_000_000_000}
+    settings: dict[str, Any] = {
+        **s3.settings_of_server(),
+        "media.max_file_bytes": 2_000_000_000,
+        "media.daily_bytes": 0,
+    }
     with ServerProcess(tmp_path_factory.mktemp("server"), settings=settings) as server:
         server.add_account(ROMEO, PASSWORD)
         yield server
@@ -150,3 +155,43 @@ async def test_an_account_s_files_go_and_old_ones_go(s3: S3) -> None:
 async def test_a_wrong_secret_is_said_at_the_start(s3: S3) -> None:
     with pytest.raises(MediaError, match=r"media\.url: the bucket does not let us in"):
         await uploads(s3, s3_secret_key="wrong")
+
+
+async def test_a_gibibyte_goes_up_and_down_beside_our_server(server: ServerProcess, romeo: Person, s3: S3) -> None:
+    slot = await romeo.plugin["xep_0363"].request_slot("upload.localhost", "big.bin", GIB, "application/octet-stream")
+    before, highest, piece, size = server.rss_bytes(), 0, bytes(MIB), 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal highest
+        for _ in range(GIB // MIB):
+            yield piece
+            highest = max(highest, server.rss_bytes())
+
+    headers = {"Content-Length": str(GIB), "Content-Type": "application/octet-stream"}
+    async with aiohttp.ClientSession() as session:
+        async with session.put(slot["http_upload_slot"]["put"]["url"], data=body(), headers=headers) as answer:
+            assert answer.status == 200
+        async with session.get(slot["http_upload_slot"]["get"]["url"]) as answer:
+            async for part in answer.content.iter_chunked(MIB):
+                size += len(part)
+                highest = max(highest, server.rss_bytes())
+    assert size == GIB
+    assert highest - before < 8 * MIB
+    for path in s3.files():
+        path.unlink()
+
+
+async def test_an_upload_that_is_cut_leaves_nothing_in_the_store(romeo: Person, s3: S3) -> None:
+    slot = await romeo.plugin["xep_0363"].request_slot("upload.localhost", "cut.png", 10 * MIB, "image/png")
+    put_url, get_url = (slot["http_upload_slot"][name]["url"] for name in ("put", "get"))
+
+    async def body() -> AsyncIterator[bytes]:
+        yield bytes(MIB)
+        raise ConnectionError("the tunnel")
+
+    headers = {"Content-Length": str(10 * MIB), "Content-Type": "image/png"}
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises((aiohttp.ClientError, ConnectionError)):
+            await session.put(put_url, data=body(), headers=headers)
+        async with session.get(get_url) as answer:
+            assert answer.status == 404

@@ -22,6 +22,7 @@ COMING_AT_ONCE = 200
 """Uploads under way, each with a piece of at most 256 KiB in memory and an open file."""
 
 COMING_OF_ONE = 10
+MAX_TYPE_CHARS = 200
 SWEEP_S = 3_600.0
 
 
@@ -101,14 +102,17 @@ class Uploads:
         if size > self.rules.max_bytes:
             self.metrics.media["too large"] += 1
             raise TooLarge
-        name, type_ = safe_name(name), media_type(type_)
+        said = type_.strip()
+        name, type_ = safe_name(name), media_type(said)
         key = f"{self._ids.token()}{self._ids.token()}.{ending_of(type_, name)}"
         await self._ledger.reserve(owner, key, size)
         self.metrics.media["slot"] += 1
         quotas = self.rules.quotas
         read = f"{self.rules.base_url(domain)}{PATH}/{key}/{quote(name, safe='')}"
         if isinstance(self.store, DirectStore):
-            put = self.store.put_url(key, size, type_, self._clock.now(), quotas.slot_s)
+            # the store compares the header as it stands, parameters and all
+            header = said if type_ and said.isascii() and said.isprintable() and len(said) <= MAX_TYPE_CHARS else ""
+            put = self.store.put_url(key, size, header, self._clock.now(), quotas.slot_s)
             if self.rules.cdn_url and kind_of(key).is_shown:
                 read = f"{self.rules.cdn_url}/{self.store.place(key)}"
             return put, read

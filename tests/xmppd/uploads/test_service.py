@@ -157,6 +157,14 @@ async def test_a_store_that_takes_files_itself_gets_them_directly() -> None:
     assert get.startswith("https://example.org/upload/")
 
 
+@pytest.mark.parametrize(
+    ("said", "signed"), [("Text/Plain; charset=utf-8", "Text/Plain; charset=utf-8"), ("a/b\r\nx: y", ""), ("none", "")]
+)
+async def test_a_store_is_told_the_type_as_the_client_will_say_it(said: str, signed: str) -> None:
+    put, _ = await uploads(Elsewhere()).slot(ROMEO, "example.org", "a.txt", 10, said)
+    assert put.endswith(f"?10&{signed}&300")
+
+
 async def test_a_cdn_is_for_what_may_be_shown_alone() -> None:
     service = uploads(Elsewhere(), "https://cdn.example")
     _, picture = await service.slot(ROMEO, "example.org", "a.jpg", 10, "image/jpeg")
