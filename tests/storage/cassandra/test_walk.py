@@ -7,7 +7,7 @@ from bisect import bisect_left, bisect_right
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.cassandra.buckets import LEVEL_BITS, Fills, first_id, last_id
+from storage.cassandra.buckets import LEVEL_BITS, Fills, bucket_of, first_id, last_id
 from storage.cassandra.walk import Row, Source, buckets_between, walk
 
 STEP = 1 << LEVEL_BITS[4]
@@ -105,3 +105,16 @@ def test_empty_years_cost_nothing() -> None:
     source = Memory([5, 60 << LEVEL_BITS[0]], 1_000)
     rows = asyncio.run(walk(source, 0, 2**63 - 1, 10, True))
     assert len(rows) == 2 and source.reads == 2 and source.index_reads == 1
+
+
+def test_a_long_bucket_that_began_long_ago_may_hold_the_newest_row() -> None:
+    """One gateway fills short buckets, another still writes into the longest: its number is far down the list."""
+    source = Memory([], 1)
+    begin = 7 << LEVEL_BITS[0]
+    short = [begin + n * STEP for n in range(1, 100)]
+    source.rows = {bucket_of(id_, 4): [id_] for id_ in short} | {bucket_of(begin, 0): [begin + 200 * STEP]}
+    source.numbers = sorted(source.rows)
+    rows = asyncio.run(walk(source, 0, 2**63 - 1, 3, True))
+    assert [id_ for (id_,) in rows] == [begin + 200 * STEP, short[-1], short[-2]]
+    rows = asyncio.run(walk(source, short[50], 2**63 - 1, 60, False))
+    assert [id_ for (id_,) in rows] == [*short[50:], begin + 200 * STEP]
