@@ -406,7 +406,7 @@ class RoomsConfig(Section):
     enabled: bool = Field(True, description="Serve rooms.")
     prefix: str = Field(
         "conference",
-        pattern="[a-z0-9-]+",
+        pattern="^[a-z0-9-]+$",
         description="Rooms of example.org are at conference.example.org; another word there.",
     )
     create: Literal["everyone", "local", "admins"] = Field(

@@ -138,3 +138,10 @@ def test_the_resolver_is_an_address_or_the_system_s():
     assert config(s2s={"resolver": ""}).s2s.resolver is None
     with pytest.raises(ValidationError, match="named by its IP address"):
         config(s2s={"resolver": "localhost:53"})
+
+
+@pytest.mark.parametrize("prefix", ["", "Rooms", "a.b", "x/", "rooms\n", "-_-"])
+def test_prefix_of_rooms_is_one_label(prefix):
+    assert config(rooms={"prefix": "chat-1"}).rooms.prefix == "chat-1"
+    with pytest.raises(ValidationError):
+        config(rooms={"prefix": prefix})
