@@ -1,6 +1,7 @@
 """Moving what one storage has to another, in every backend: out of it, and into it."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,9 @@ from storage.interface import (
     Record,
     ValueRecord,
 )
+from storage.memory import MemoryBackend
+from storage.sqlite.backend import SqliteBackend
+from tests.storage.conftest import opened
 from tests.storage.tools import JULIET, NURSE, ROMEO, account, ids
 
 ALL: tuple[Record, ...] = (
@@ -39,6 +43,16 @@ JOBS = (
     JobRecord("push", 8, "", 10, True, 2, b"two"),
     JobRecord("s2s", 5, "", 0, False, 1, b"\x00"),
 )
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backend]:
+    """Those that can be moved: Cassandra cannot yet, and says so (`tests/storage/cassandra/test_backend.py`)."""
+    made: Backend = (
+        MemoryBackend() if request.param == "memory" else SqliteBackend(tmp_path / "xmppd.db", commit_window_ms=0)
+    )
+    async with opened(made):
+        yield made
 
 
 async def exported(backend: Backend, owner: str = ROMEO) -> tuple[Record, ...]:
