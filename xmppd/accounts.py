@@ -124,6 +124,30 @@ async def remove(host: Host, jid: JID) -> None:
     host.log.info("account_removed", jid=str(jid))
 
 
+async def erase(host: Host, jid: JID) -> None:
+    """Remove an account and all that is kept of it, as `remove`; it is done on return. What an account that is gone left behind goes too.
+
+    Raises:
+        StanzaError: item-not-found: nothing is kept under that name.
+        StorageError: something could not be removed; the log says what.
+    """
+    if await host.account_store.get(jid) is not None:
+        await set_disabled(host, jid, True)
+    elif not await _leaves_traces(host, jid):
+        raise StanzaError("item-not-found", text=f"nothing is kept of {jid}")
+    await remove(host, jid)
+    await host.backend.flush()
+    if await host.account_store.get(jid) is not None or await _leaves_traces(host, jid):
+        raise StorageError(f"{jid} is not erased altogether: the log says why; erase it again")
+
+
+async def _leaves_traces(host: Host, jid: JID) -> bool:
+    """Whether storage has anything under that name."""
+    async for owner in host.backend.owners(jid):
+        return owner == jid
+    return False
+
+
 async def _make_keys(host: Host, password: str) -> dict[str, ScramKeys]:
     try:
         return await host.shared.password_work.make_keys(password, host.config.scram.iterations)

@@ -164,9 +164,9 @@ def connect(path: Path, timeout_s: float = 10.0) -> Iterator[ControlClient]:
         yield ControlClient(connection)
 
 
-def ask(path: Path, do: str, **values: Any) -> dict[str, Any]:
+def ask(path: Path, do: str, timeout_s: float = 10.0, **values: Any) -> dict[str, Any]:
     """Ask one thing; see `connect` and `ControlClient.ask`."""
-    with connect(path) as client:
+    with connect(path, timeout_s) as client:
         return client.ask(do, **values)
 
 

@@ -8,7 +8,7 @@ A `Signal` only tells: a handler that breaks is logged and the rest run.
 Handlers run by phase: CHECK, ANNOTATE, ARCHIVE, COPY, DELIVER, FALLBACK; within a phase in the order in which modules are loaded.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Generic, TypeVar
@@ -430,7 +430,7 @@ class ImportEvent:
     within: tuple[Element, ...] = ()
     is_taken: bool = False
     problems: list[str] = field(default_factory=list)
-    commits: list[Any] = field(default_factory=list)
+    commits: list[Awaitable[None]] = field(default_factory=list)
 
 
 message_sent: Filter[MessageEvent] = Filter(

@@ -14,7 +14,7 @@ from typing import Any
 from codec.binary_dictionary import load_all
 from codec.jid import JID, InvalidJID
 from storage.interface import Backend, StorageError
-from xmppd import sessions
+from xmppd import accounts, sessions
 from xmppd.addresses import Address
 from xmppd.binary_wire import ALPN_BINARY, BinaryWire
 from xmppd.c2s import ClientStream, Service, limits_of
@@ -23,6 +23,7 @@ from xmppd.config import Config
 from xmppd.config_sources import ConfigError
 from xmppd.connection import Connection, Loop, MakeEngine
 from xmppd.control import ControlError, ControlServer
+from xmppd.errors import StanzaError
 from xmppd.external import Externals
 from xmppd.hooks import server_stops
 from xmppd.host import Host, Shared
@@ -336,6 +337,7 @@ class Server:
             "reload": self._do_reload,
             "account_changed": self._do_account_changed,
             "end_session": self._do_end_session,
+            "erase_account": self._do_erase_account,
         }
 
     async def _do_status(self, _: dict[str, Any]) -> dict[str, Any]:
@@ -365,6 +367,17 @@ class Server:
 
     async def _do_end_session(self, request: dict[str, Any]) -> dict[str, Any]:
         return await self._end_sessions(request, "policy-violation")
+
+    async def _do_erase_account(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Take an account away with all that is kept of it."""
+        try:
+            jid = JID.parse(str(request.get("jid"))).bare
+            await accounts.erase(self.shared.hosts[jid.domainpart], jid)
+        except (InvalidJID, KeyError) as error:
+            raise ControlError(f"{request.get('jid')} is no account here") from error
+        except (StanzaError, StorageError) as error:
+            raise ControlError(getattr(error, "text", None) or str(error)) from error
+        return {}
 
     async def _end_sessions(self, request: dict[str, Any], reason: str) -> dict[str, Any]:
         try:

@@ -37,7 +37,7 @@ def add(
 ) -> None:
     """Add an account."""
     loaded = settings(config, sets)
-    account = _local_account(jid, loaded)
+    account = local_account(jid, loaded)
     record = _record(account, _password(password_stdin), loaded)
 
     async def create(backend: Backend) -> None:
@@ -53,7 +53,7 @@ def add(
 def delete(jid: JIDArgument, config: ConfigOption = None, sets: SetOption = None) -> None:
     """Delete an account and all that is kept for it; its sessions end."""
     loaded = settings(config, sets)
-    account = _local_account(jid, loaded)
+    account = local_account(jid, loaded)
 
     async def remove(backend: Backend) -> None:
         if await backend.accounts.get(account) is None:
@@ -73,7 +73,7 @@ def passwd(
 ) -> None:
     """Give an account another password; its sessions end."""
     loaded = settings(config, sets)
-    account = _local_account(jid, loaded)
+    account = local_account(jid, loaded)
 
     async def replace(backend: Backend) -> None:
         old = await backend.accounts.get(account)
@@ -105,7 +105,7 @@ def list_(domain: DomainArgument = None, config: ConfigOption = None, sets: SetO
     with_storage(loaded, show)
 
 
-def _local_account(text: str, config: Config) -> JID:
+def local_account(text: str, config: Config) -> JID:
     """Return the bare JID of an account that this server may have."""
     try:
         jid = JID.parse(text)

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, dns, init, invite, s2s, serve, status, storage, top, wire
+from xmppd.cli import account, bridge, check, dns, init, invite, moving, s2s, serve, status, storage, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -66,6 +66,9 @@ def build() -> typer.Typer:
     accounts.command("del")(account.delete)
     accounts.command("list")(account.list_)
     accounts.command("passwd")(account.passwd)
+    accounts.command("export")(moving.export)
+    accounts.command("import")(moving.import_)
+    accounts.command("erase")(moving.erase)
     application.add_typer(accounts, name="account")
     kept = typer.Typer(help="What is kept, and where.", rich_markup_mode=None)
     kept.command("init")(storage.init)

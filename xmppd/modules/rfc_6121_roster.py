@@ -13,11 +13,20 @@ from typing import Any, NamedTuple
 
 from codec.element import Element
 from codec.jid import JID
-from codec.payload import Payload, attr, child_texts, children
+from codec.payload import Payload, PayloadError, attr, child_texts, children
 from codec.stanza import IQ, Presence
 from storage.interface import Commit, MapStore, StorageError
 from xmppd.errors import StanzaError
-from xmppd.hooks import AccessEvent, FeaturesEvent, presence_access, stream_features
+from xmppd.hooks import (
+    AccessEvent,
+    ExportEvent,
+    FeaturesEvent,
+    ImportEvent,
+    account_exported,
+    account_imported,
+    presence_access,
+    stream_features,
+)
 from xmppd.module import Module, Target, account_part, iq_get, iq_set, on
 from xmppd.resource import Account
 
@@ -199,6 +208,16 @@ class RosterRequest(Payload, tag=(NS, "query")):
     items: tuple[ItemRequest, ...] = children(ItemRequest)
 
 
+def _imported(before: Contact, item: ItemRequest, element: Element) -> Contact:
+    """Return a contact as a file has it; a request of theirs that is known stays."""
+    subscription = item.subscription if item.subscription in _SUBSCRIPTIONS else "none"
+    state = _SUBSCRIPTIONS.index(subscription) | (before.state & PENDING_IN)
+    if element.get("ask") == "subscribe":
+        state |= PENDING_OUT
+    is_approved = element.get("approved") in ("true", "1")
+    return Contact(state, item.name, item.groups, is_approved, True, before.request)
+
+
 class RosterModule(Module, stores={"items": MapStore}, open_to_others=True):
     """Keep the roster, show it to clients, take their changes and push all changes to them.
 
@@ -227,6 +246,41 @@ class RosterModule(Module, stores={"items": MapStore}, open_to_others=True):
         """Those who see an account's presence may learn what goes with it."""
         if (await self.roster(event.account)).sees_us(event.asker.bare):
             event.is_allowed = True
+
+    # files (XEP-0227)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write the contacts that clients see (§4.4 there)."""
+        roster = await self.roster(event.account)
+        if roster.listed:
+            event.add(roster.query())
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep contacts as they stood; a request that one of them has made stays."""
+        if event.element.tag != QUERY or event.within:
+            return event
+        event.is_taken = True
+        roster = await self.roster(event.account)
+        put: dict[str, bytes] = {}
+        for element in event.element.find_all(ITEM):
+            try:
+                item = ItemRequest.from_element(element)
+                check_item(item)
+                self.check_room(roster, item.jid)
+            except (PayloadError, StanzaError) as error:
+                event.problems.append(f"contact {element.get('jid')}: {error}")
+                continue
+            if item.jid.is_bare and item.jid != event.jid and item.subscription != "remove":
+                contact = _imported(roster.get(item.jid), item, element)
+                roster.put(item.jid, contact)
+                put[item.jid] = contact.encode()
+        if put:
+            roster.version = self._new_version()
+            event.commits.append(self.stores["items"].update(event.jid, put | {VERSION_KEY: roster.version.encode()}))
+        return event
 
     # requests
 

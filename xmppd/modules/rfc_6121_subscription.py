@@ -14,16 +14,21 @@ the account ("out") or by the contact ("in"). The table below is the whole of it
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
-from codec.element import parse_children
-from codec.jid import JID
+from codec.element import XML_LANG, parse_children
+from codec.jid import JID, InvalidJID
+from codec.payloads.forwarded import with_namespace
 from codec.stanza import Presence
 from storage.interface import StorageFull
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
     AccountEvent,
+    ExportEvent,
+    ImportEvent,
     PresenceChangedEvent,
     PresenceEvent,
     account_deleted,
+    account_exported,
+    account_imported,
     presence_changed,
     presence_received,
     presence_sent,
@@ -204,6 +209,38 @@ class SubscriptionModule(Module, requires=(RosterModule,)):
         for jid, contact in roster.contacts.items():
             if contact.state & PENDING_IN and contact.request is not None:
                 resource.send(_presence(contact.request, JID.parse(jid), account.jid))
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write requests that wait for an answer (XEP-0227 §4.9)."""
+        for jid, contact in (await self._rosters.roster(event.account)).contacts.items():
+            if contact.state & PENDING_IN:
+                presence = _presence(contact.request or Request(), JID.parse(jid), event.jid)
+                event.write(with_namespace(presence.to_xml()))
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep a request that waits for an answer."""
+        element = event.element
+        if element.tag != "jabber:client presence" or event.within or element.get("type") != "subscribe":
+            return event
+        event.is_taken = True
+        try:
+            jid = JID.parse(element.get("from") or "").bare
+        except InvalidJID as error:
+            raise StanzaError("bad-request", text=f"a request by nobody: {error}") from error
+        presence = Presence(None, jid, element.get("id"), "subscribe", element.get(XML_LANG))
+        presence = presence.adding(*element.elements())
+        roster = await self._rosters.roster(event.account)
+        before = roster.get(jid)
+        if jid not in roster and len(roster.contacts) >= self.host.config.limits.roster_items:
+            raise StanzaError("policy-violation", text="more requests than an account may have")
+        if not before.state & FROM and jid != event.jid:
+            contact = before._replace(state=before.state | PENDING_IN, request=_request(presence))
+            roster.put(jid, contact)
+            event.commits.append(self._rosters.stores["items"].update(event.jid, {jid: contact.encode()}))
+        return event
 
     @on(account_deleted)
     async def leave(self, event: AccountEvent) -> None:

@@ -8,7 +8,15 @@ from codec.jid import JID
 from codec.payloads.disco import Item
 from codec.stanza import Message
 from storage.interface import KeyValStore, MapStore
-from xmppd.hooks import AbsentEvent, DiscoItemsEvent, disco_items, room_message_for_absent, server_stops
+from xmppd.hooks import (
+    AbsentEvent,
+    AccountEvent,
+    DiscoItemsEvent,
+    account_deleted,
+    disco_items,
+    room_message_for_absent,
+    server_stops,
+)
 from xmppd.host import Host
 from xmppd.module import Module, on
 from xmppd.modules.xep_0191_blocking import BlockList
@@ -47,6 +55,12 @@ class RoomsModule(
         self.service = RoomService(world, store, self.host.spawn, self.host.log)
         world.vanish = self.service.vanish
         self.host.shared.components.add(self.domain, self.service)
+
+    @on(account_deleted)
+    async def forget(self, event: AccountEvent) -> None:
+        """Rooms forget who is gone, but whom they have banned."""
+        if self.service is not None:
+            await self.service.forget_person(event.jid)
 
     @on(server_stops)
     def close(self, _: None) -> None:

@@ -10,12 +10,22 @@ from codec.payload import Payload, any_children
 from codec.stanza import IQ
 from storage.interface import MapStore, StorageError
 from xmppd.errors import StanzaError
-from xmppd.hooks import PrivateEvent, private_given, private_kept
-from xmppd.module import Module, Target, account_part, iq_get, iq_set
+from xmppd.hooks import (
+    ExportEvent,
+    ImportEvent,
+    PrivateEvent,
+    account_exported,
+    account_imported,
+    private_given,
+    private_kept,
+)
+from xmppd.module import Module, Target, account_part, iq_get, iq_set, on
 from xmppd.resource import Account
 
 NS = "jabber:iq:private"
 
+BOOKMARKS = "storage:bookmarks storage"
+"""What is given also where nothing of it is kept here (XEP-0402)."""
 MAX_TOTAL_BYTES = 1_048_576
 """All of an account's elements together: four of the largest stanzas. Bookmarks and notes take a few kilobytes."""
 
@@ -58,10 +68,12 @@ class PrivateModule(Module, xep=49, features=(NS,), account_features=(NS,), stor
     async def store(self, iq: IQ) -> None:
         """Keep the elements, each in the place of the one of its tag; an empty one frees the place."""
         assert iq.to is not None
-        account = self.host.accounts[iq.to]
+        await self._keep(self.host.accounts[iq.to], _elements(iq))
+
+    async def _keep(self, account: Account, elements: tuple[Element, ...]) -> None:
         put: dict[str, bytes] = {}
         empty: set[str] = set()
-        for given in _elements(iq):
+        for given in elements:
             event = await self.host.run_filter_waiting(private_kept, PrivateEvent(account, given))
             element = given if event is None else event.element
             put.pop(element.tag, None)
@@ -71,6 +83,29 @@ class PrivateModule(Module, xep=49, features=(NS,), account_features=(NS,), stor
             else:
                 empty.add(element.tag)
         await self._write(account, put, empty)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write all elements as clients get them (XEP-0227 §4.6)."""
+        found: list[Element] = []
+        stored = await self.stores["elements"].items(event.jid)
+        for tag in dict.fromkeys((*stored, BOOKMARKS)):
+            element = parse_element(stored[tag], "") if tag in stored else Element(tag)
+            given = await self.host.run_filter_waiting(private_given, PrivateEvent(event.account, element))
+            if given is not None and (given.element.children or given.element.attrs):
+                found.append(given.element)
+        if found:
+            event.add(Element(Private.TAG, {}, tuple(found)))
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep elements as if a client had stored them."""
+        if event.element.tag == Private.TAG and not event.within:
+            event.is_taken = True
+            elements = event.element.elements()
+            await self._keep(event.account, tuple([one for one in elements if one.ns not in ("", NS, CLIENT_NS)]))
+        return event
 
     async def read(self, account: Account, tag: str) -> Element | None:
         """Return an element of an account as it is kept, None when there is none."""

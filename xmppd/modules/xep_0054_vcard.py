@@ -7,12 +7,14 @@ The whole world may read it; only its owner's clients write it.
 from dataclasses import dataclass
 
 from codec.element import Element, parse_element
+from codec.jid import JID
 from codec.payload import Payload, any_children
 from codec.stanza import IQ
 from storage.interface import KeyValStore
 from xmppd.errors import StanzaError
-from xmppd.hooks import CardEvent, card_given, card_kept
-from xmppd.module import Module, Target, iq_get, iq_set
+from xmppd.hooks import CardEvent, ExportEvent, ImportEvent, account_exported, account_imported, card_given, card_kept
+from xmppd.module import Module, Target, iq_get, iq_set, on
+from xmppd.resource import Account
 
 NS = "vcard-temp"
 
@@ -51,12 +53,32 @@ class VCardModule(
             raise StanzaError("forbidden")
         card = iq.element(VCard.TAG)
         assert card is not None and iq.to is not None and iq.from_ is not None
-        account = self.host.accounts[iq.to]
-        event = await self.host.run_filter_waiting(card_kept, CardEvent(account, iq.from_, card))
+        await self._keep(self.host.accounts[iq.to], iq.from_, card)
+
+    async def _keep(self, account: Account, from_: JID, card: Element) -> None:
+        event = await self.host.run_filter_waiting(card_kept, CardEvent(account, from_, card))
         if event is not None and event.card.elements():
-            await self.stores["cards"].set(iq.to, event.card.to_xml())
+            await self.stores["cards"].set(account.jid, event.card.to_xml())
         else:
-            await self.stores["cards"].delete(iq.to)
+            await self.stores["cards"].delete(account.jid)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write the vCard as its owner gets it (XEP-0227 §4.7)."""
+        value = await self.stores["cards"].get(event.jid)
+        card = Element(VCard.TAG) if value is None else parse_element(value)
+        given = await self.host.run_filter_waiting(card_given, CardEvent(event.account, event.jid, card))
+        if given is not None and given.card.children:
+            event.add(given.card)
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep the vCard as if a client had stored it."""
+        if event.element.tag == VCard.TAG and not event.within:
+            event.is_taken = True
+            await self._keep(event.account, event.jid, event.element)
+        return event
 
 
 def _is_own(iq: IQ) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-from codec.element import Element
+from codec.element import Element, escape_value
 from codec.jid import JID
 from codec.payload import Payload
 from codec.payloads.data_form import Form
@@ -22,7 +22,11 @@ from xmppd.errors import StanzaError
 from xmppd.hooks import (
     DiscoEvent,
     DiscoItemsEvent,
+    ExportEvent,
+    ImportEvent,
     NodeEvent,
+    account_exported,
+    account_imported,
     disco_info,
     disco_items,
     disco_node_asked,
@@ -31,7 +35,7 @@ from xmppd.hooks import (
 from xmppd.host import Host
 from xmppd.module import Module, Target, account_part, iq_get, iq_set, on
 from xmppd.modules.rfc_6121_roster import Roster, RosterModule
-from xmppd.pubsub import requests
+from xmppd.pubsub import moving, requests
 from xmppd.pubsub.access import Asker, may_read
 from xmppd.pubsub.config import WHITELIST, meta_data_form
 from xmppd.pubsub.node import Node
@@ -231,6 +235,38 @@ class PubSubModule(
             await self.host.signal_waiting(node_changed, NodeEvent(account, change))
         if refused is not None:
             raise refused
+
+    # files (XEP-0227)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write set-ups, then items, node by node (§4.10 there)."""
+        place = await self.place(event.account)
+        found = moving.set_ups(place)
+        if found is None:
+            return event
+        event.add(found)
+        event.write(f"<pubsub xmlns='{NS}'>".encode())
+        for name, node in place.nodes.by_name.items():
+            event.write(f"<items node='{escape_value(name)}'>".encode())
+            for id_ in list(node.items):
+                payload = await self.service.store.payload(event.jid, name, id_)
+                if payload is not None:
+                    event.write(Element(moving.ITEM, {"id": id_}, (payload,)).to_xml(NS))
+            event.write(b"</items>")
+        event.write(b"</pubsub>")
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep a node's set-up, or an item."""
+        if event.within and event.within[0].tag in (moving.OWNERS, moving.PUBSUB):
+            event.is_taken = True
+            place = await self.place(event.account)
+            commit = moving.restore(self.service, place, event.within, event.element, event.problems)
+            if commit is not None:
+                event.commits.append(commit)
+        return event
 
     # requests
 

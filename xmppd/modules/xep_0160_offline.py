@@ -20,21 +20,27 @@ from dataclasses import dataclass, field
 from codec.archived import read_archived, to_archive
 from codec.jid import JID
 from codec.payloads.delay import Delay
+from codec.payloads.forwarded import with_namespace
 from codec.payloads.stanza_id import StanzaId
 from codec.stanza import Message, Presence
 from storage.interface import ArchiveCopy, ArchivedMessage, ArchiveQuery, Commit, KeyValStore, StorageError
 from xmppd.clock import time_of_id
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
+    PIE,
     BindEvent,
     DeliveredEvent,
+    ExportEvent,
     HistoryEvent,
+    ImportEvent,
     MessageEvent,
     Phase,
     PresenceChangedEvent,
     PresenceEvent,
     ResourceEvent,
     UndeliveredEvent,
+    account_exported,
+    account_imported,
     bind2_bound,
     history_given,
     message_received,
@@ -48,6 +54,7 @@ from xmppd.host import Host
 from xmppd.module import Module, account_part, on
 from xmppd.modules.rfc_6121_message import NOT_CONVERSATION, MessageModule, archive_id_of, best_resources
 from xmppd.modules.xep_0160_delivery import Delivery, State
+from xmppd.modules.xep_0313_past import Past, read_waiting
 from xmppd.modules.xep_0334_hints import may_wait
 from xmppd.modules.xep_0359_ids import stanza_id_xml
 from xmppd.resource import Account, Resource
@@ -98,6 +105,7 @@ class OfflineModule(
 
     def __init__(self, host: Host) -> None:
         super().__init__(host)
+        self._past = Past(host.archive)
         self._dirty: dict[JID, Delivery] = {}
         self._unstored: dict[JID, State] = {}
         """Cursors that were written and are not committed yet, or could not be."""
@@ -118,6 +126,38 @@ class OfflineModule(
         for id_ in sorted(_on_the_way(account)):
             delivery.gave(id_)
         return delivery
+
+    # files (XEP-0227)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write what waits, the oldest first, with the time at which it came (§4.5 there)."""
+        jid = event.jid
+        stored = await self.stores["cursor"].get(jid)
+        known_to, *holes = map(int, stored.split(b",")) if stored else (0,)
+        after_id = min((known_to, *holes)) - 1 if holes else known_to
+        is_open = False
+        while page := await self.host.archive.pending(jid, after_id, PAGE):
+            for message in page:
+                if message.id > known_to or message.id in holes:
+                    stanza = _waiting(message, self.host.domain)
+                    event.write(b"" if is_open else b"<offline-messages>")
+                    event.write(with_namespace(stanza.to_xml()))
+                    is_open = True
+            after_id = page[-1].id
+        event.write(b"</offline-messages>" if is_open else b"")
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Let a message wait that no history shows: what histories show comes by itself."""
+        if len(event.within) == 1 and event.within[0].tag == f"{PIE} offline-messages":
+            event.is_taken = True
+            message, moment = read_waiting(event.element, event.jid)
+            peer = message.from_ or event.jid
+            copy = ArchiveCopy(event.jid, peer.bare, peer.resourcepart, pending=True, visible=False)
+            event.commits.append(self._past.keep(event.jid, message, moment or self.host.clock.now(), copy))
+        return event
 
     # what comes
 
@@ -272,8 +312,7 @@ class OfflineModule(
         return {message.id for message in found.messages}
 
     def _give_one(self, resource: Resource, message: ArchivedMessage) -> None:
-        stanza = read_archived(message.stanza)
-        stanza = stanza.adding(Delay(from_=self.host.domain, stamp=time_of_id(message.id)))
+        stanza = _waiting(message, self.host.domain)
         stanza = stanza.adding_raw(
             stanza_id_xml(resource.account.jid, self.host.archive_ids.text_of(message.id)), StanzaId.TAG
         )
@@ -362,6 +401,11 @@ class OfflineModule(
     def _written(self, jid: JID, state: State, commit: Commit) -> None:
         if commit.error is None and self._unstored.get(jid) == state:
             del self._unstored[jid]
+
+
+def _waiting(message: ArchivedMessage, domain: JID) -> Message:
+    """Return a message that waited with the time at which it came."""
+    return read_archived(message.stanza).adding(Delay(from_=domain, stamp=time_of_id(message.id)))
 
 
 def _is_current(delivery: Delivery, account: Account) -> bool:

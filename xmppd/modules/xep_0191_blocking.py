@@ -8,18 +8,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from codec.element import Element
-from codec.jid import JID
+from codec.jid import JID, InvalidJID
 from codec.payload import Payload, attr, children
 from codec.stanza import IQ
 from storage.interface import MapStore, StorageError
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
     BlockedEvent,
+    ExportEvent,
+    ImportEvent,
     IQEvent,
     MessageEvent,
     Phase,
     PresenceEvent,
     RecipientsEvent,
+    account_exported,
+    account_imported,
     iq_received,
     iq_sent,
     jids_blocked,
@@ -64,6 +68,33 @@ class Unblock(Payload, tag=(NS, "unblock")):
     """JIDs to unblock; none stands for all."""
 
     items: tuple[Item, ...] = children(Item)
+
+
+PRIVACY = "jabber:iq:privacy query"
+PRIVACY_LIST, PRIVACY_DEFAULT, PRIVACY_ITEM = (f"jabber:iq:privacy {name}" for name in ("list", "default", "item"))
+LIST_NAME = "blocked"
+KINDS = 4
+"""What an item of a privacy list may be narrowed to: messages, requests, presence both ways (XEP-0016 §2.1)."""
+
+
+def _denied(event: ImportEvent) -> list[str | None]:
+    """Return whom the default list denies everything; what else privacy lists say is a problem."""
+    default = event.element.find(PRIVACY_DEFAULT)
+    name = None if default is None else default.get("name")
+    jids: list[str | None] = []
+    for one in event.element.find_all(PRIVACY_LIST):
+        if one.get("name") != name:
+            event.problems.append(f"the privacy list {one.get('name')!r} is not the default one, and was left out")
+            continue
+        for item in one.find_all(PRIVACY_ITEM):
+            is_all = len(item.elements()) in (0, KINDS)
+            if item.get("action") == "deny" and item.get("type") == "jid" and is_all:
+                jids.append(item.get("value"))
+            elif item.get("action") == "deny" or item.get("type"):
+                event.problems.append(
+                    f"a rule of the privacy list {name!r} says more than blocking can, and was left out"
+                )
+    return jids
 
 
 class BlockList:
@@ -166,6 +197,44 @@ class BlockingModule(Module, xep=191, features=(NS,), requires=(PresenceModule,)
         for resource in account.resources.values():
             if resource.has_state(Interest) and resource.state(Interest).has_asked:
                 resource.send(IQ(resource.jid, None, id_, "set").adding(change))
+
+    # files (XEP-0227, which knows privacy lists)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write the list as the default privacy list, which denies all of it and allows the rest (§4.8 there)."""
+        jids = sorted(event.account.part(BlockList).jids)
+        if jids:
+            items = [
+                Element(PRIVACY_ITEM, {"type": "jid", "value": jid, "action": "deny", "order": str(order)})
+                for order, jid in enumerate(jids, 1)
+            ]
+            items.append(Element(PRIVACY_ITEM, {"action": "allow", "order": str(len(jids) + 1)}))
+            listed = Element(PRIVACY_LIST, {"name": LIST_NAME}, tuple(items))
+            event.add(Element(PRIVACY, {}, (Element(PRIVACY_DEFAULT, {"name": LIST_NAME}), listed)))
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep whom the default privacy list denies everything, or a list of ours."""
+        if event.within or event.element.tag not in (PRIVACY, Listing.TAG):
+            return event
+        event.is_taken = True
+        found = _denied(event) if event.element.tag == PRIVACY else [one.get("jid") for one in event.element.elements()]
+        jids: set[str] = set()
+        for text in found:
+            try:
+                jids.add(JID.parse(text or ""))
+            except InvalidJID as error:
+                event.problems.append(f"a blocked address was left out: {error}")
+        jids -= {event.jid, str(self.host.domain)}
+        old = event.account.part(BlockList).jids
+        if len(old | jids) > self.host.config.limits.blocked_jids:
+            raise StanzaError("policy-violation", text="more addresses than an account may block")
+        if jids:
+            event.account.set_part(BlockList(old | jids))
+            event.commits.append(self.stores["jids"].update(event.jid, dict.fromkeys(jids, b"1")))
+        return event
 
     # what passes; these run for every stanza, so an empty list is found out first
 

@@ -12,15 +12,20 @@ from codec.jid import JID
 from codec.payloads.hints import NO_PERMANENT_STORE
 from codec.payloads.stanza_id import StanzaId
 from codec.stanza import IQ, Message
-from storage.interface import ArchiveCopy, ArchivedMessage, StorageFull
+from storage.interface import ArchiveCopy, ArchivedMessage, ArchiveQuery, StorageFull
 from xmppd.clock import ID_SHIFT_BITS, time_of_id
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
+    PIE,
     BindEvent,
     DiscoEvent,
+    ExportEvent,
     HistoryEvent,
+    ImportEvent,
     MessageEvent,
     Phase,
+    account_exported,
+    account_imported,
     bind2_requested,
     disco_info,
     history_given,
@@ -30,6 +35,7 @@ from xmppd.hooks import (
 )
 from xmppd.host import Host
 from xmppd.module import Module, Target, iq_get, iq_set, on
+from xmppd.modules.xep_0313_past import Past, read_result
 from xmppd.modules.xep_0313_query import (
     NS,
     End,
@@ -52,6 +58,8 @@ from xmppd.resource import Account, Resource
 
 RESULT = f"{NS} result"
 
+EXPORT_PAGE = 500
+"""Messages read at once for a file."""
 PRUNE_EVERY_S = 3_600.0
 WAITING_DAYS = 90
 """Without histories, how long a message waits for somebody who does not come."""
@@ -69,6 +77,7 @@ class ArchiveModule(
         super().__init__(host)
         self._ids = host.module(StanzaIdsModule)
         self._is_enabled = host.config.archive.enabled
+        self._past = Past(host.archive)
         if not self._is_enabled:
             self.account_features = ()  # nobody has a history: ids in messages must not be taken for its (§3.5)
 
@@ -168,6 +177,33 @@ class ArchiveModule(
         self.host.metrics.archive_messages += 1
         if event.mark:
             self._ids.remember(event.sender, event.mark, commit)
+        return event
+
+    # files (XEP-0227)
+
+    @on(account_exported)
+    async def export(self, event: ExportEvent) -> ExportEvent:
+        """Write the whole history, the oldest first (§4.11 there)."""
+        after_id, page = 0, await self.host.archive.query(event.jid, ArchiveQuery(limit=EXPORT_PAGE))
+        if page.messages:
+            event.write(f"<archive xmlns='{PIE}#mam'>".encode())
+            while page.messages:
+                for message in page.messages:
+                    id_ = self.host.archive_ids.text_of(message.id)
+                    event.write(result_inner(f"<result xmlns='{NS}'", id_, message, time_of_id(message.id)))
+                after_id = page.messages[-1].id
+                page = await self.host.archive.query(event.jid, ArchiveQuery(after_id=after_id, limit=EXPORT_PAGE))
+            event.write(b"</archive>")
+        return event
+
+    @on(account_imported)
+    async def take(self, event: ImportEvent) -> ImportEvent:
+        """Keep a message of a history, at the time at which it was sent."""
+        if len(event.within) != 1 or event.within[0].tag != f"{PIE}#mam archive":
+            return event
+        event.is_taken = True
+        if self._is_enabled:
+            event.commits.append(self._past.keep(event.jid, *read_result(event.element, event.jid)))
         return event
 
     # reading

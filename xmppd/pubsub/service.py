@@ -171,6 +171,19 @@ class Service:
         limit = node.config.max_items or self.quotas.items_per_node
         return self.store.put_item(place.owner, nodes, node, id_, head, data, limit)
 
+    def new_node(self, place: Place, name: str, config: NodeConfig) -> Node:
+        """Return a node that is to be, not written yet; errors as for one that a client asks for (§8.1)."""
+        node = self._new_node(place, name, {})
+        node.config = config
+        return node
+
+    def restore(self, place: Place, node: Node, id_: str | None, payload: Element | None) -> Commit | None:
+        """Keep an item of the account's own that a file has (XEP-0227): no rate holds, nobody is told."""
+        data = self._check_item(id_, payload, node)
+        if not node.config.persist_items:
+            return None
+        return self._put(place, node, id_ or self._new_token(), ItemHead(self._new_id(), "", len(data)), data)
+
     def _check_item(self, id_: str | None, payload: Element | None, node: Node) -> bytes:
         """Return a payload as it is kept."""
         if id_ is not None and len(id_.encode()) > NAME_BYTES:

@@ -212,6 +212,35 @@ class RoomService:
         if reply is not None:
             self.world.outlet.send(reply)
 
+    async def forget_person(self, jid: JID) -> None:
+        """Forget, in all rooms, somebody whose account is erased: affiliation, nickname, that they made it. Bans stay.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        commits: list[Commit | None] = []
+        for localpart in list(self.store.listed):
+            room = self.rooms.get(localpart)
+            if room is None or room.queue is not None:
+                commits.append(await self.store.forget_person(localpart, jid))
+            else:
+                commits += self._forget_in(room, jid)
+        for commit in commits:
+            if commit is not None:
+                await commit
+
+    def _forget_in(self, room: Room, jid: JID) -> list[Commit | None]:
+        commits: list[Commit | None] = []
+        known = room.people.get(jid)
+        if known is not None and known.affiliation is not Affiliation.OUTCAST:
+            del room.people[jid]
+            room.people_changed()
+            commits.append(self.store.save_people(room, [jid]))
+        if room.creator == jid:
+            room.creator = None
+            commits += [self.store.save(room), self.store.forget_creator(room.jid.localpart)]
+        return commits
+
     def close(self) -> None:
         """Tell all occupants that the service ends (§14.2), and take nothing more: everybody is about to leave every room."""
         self._is_closed = True

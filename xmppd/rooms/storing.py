@@ -100,6 +100,28 @@ class Store:
             commit = both(commit, self._backend.erase(room.jid))
         return commit
 
+    async def forget_person(self, localpart: str, jid: JID) -> Commit | None:
+        """Remove what a room that is not in memory knows of somebody, unless it has banned them; and that they made it."""
+        room = JID.parse(f"{localpart}@{self._domain}")
+        commit: Commit | None = None
+        kept = await self._people.get(room, jid)
+        if kept is not None and _read_known(json.loads(kept)).affiliation is not Affiliation.OUTCAST:
+            commit = self._people.update(room, {}, [jid])
+        if self.listed[localpart].creator == jid:
+            value = await self._rooms.get(room)
+            if value is not None:
+                commit = both(commit, self._rooms.set(room, _json(json.loads(value) | {"creator": None})))
+            commit = both(commit, self.forget_creator(localpart))
+        return commit
+
+    def forget_creator(self, localpart: str) -> Commit:
+        """Let nobody have made a room."""
+        listed = self.listed[localpart]
+        self._made_by[listed.creator] -= 1
+        self.listed[localpart] = Listed(listed.name, listed.is_public, "")
+        value = {"name": listed.name, "public": listed.is_public, "creator": ""}
+        return self._index.update(self._domain, {localpart: _json(value)})
+
     def made_by(self, creator: JID) -> int:
         """Return how many persistent rooms an account has made."""
         return self._made_by[creator]

@@ -74,6 +74,7 @@ class StandIn:
 
     status: dict[str, Any] = field(default_factory=lambda: {"faults": [], "pid": 1, "addresses": {}, "metrics": {}})
     heard: list[dict[str, Any]] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
 
     def handlers(self) -> dict[str, Any]:
         async def status(request: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +85,11 @@ class StandIn:
             self.heard.append(request)
             return {"ended": 1}
 
-        return {"status": status, "top": status, "account_changed": changed}
+        async def other(request: dict[str, Any]) -> dict[str, Any]:
+            answer: dict[str, Any] = await self.extra[request["do"]](request)
+            return answer
+
+        return {"status": status, "top": status, "account_changed": changed, "erase_account": other}
 
 
 @pytest.fixture
