@@ -21,6 +21,7 @@ from codec.stanza import Presence
 from storage.interface import StorageFull
 from xmppd.errors import StanzaError
 from xmppd.hooks import (
+    PIE,
     AccountEvent,
     ExportEvent,
     ImportEvent,
@@ -77,6 +78,8 @@ TYPES = frozenset(("subscribe", "subscribed", "unsubscribe", "unsubscribed"))
 
 MAX_REQUESTS = 1_000
 """Requests of strangers that an account keeps unanswered; above it, strangers are refused until some are answered."""
+REQUESTS = ("jabber:client presence", f"{PIE} presence")
+"""Requests in files; Prosody writes the second."""
 MAX_REQUEST_BYTES = 4_096
 """What is kept of a request (a greeting, a nickname); a longer one is kept without its words."""
 
@@ -223,7 +226,7 @@ class SubscriptionModule(Module, requires=(RosterModule,)):
     async def take(self, event: ImportEvent) -> ImportEvent:
         """Keep a request that waits for an answer."""
         element = event.element
-        if element.tag != "jabber:client presence" or event.within or element.get("type") != "subscribe":
+        if element.tag not in REQUESTS or event.within or element.get("type") != "subscribe":
             return event
         event.is_taken = True
         try:
