@@ -458,7 +458,7 @@ class Backend(ABC):
         raise StorageError("this kind of storage cannot be copied yet")
 
     def export_jobs(self) -> AsyncIterator[JobRecord]:
-        """Yield all jobs, by queue and id in ascending order."""
+        """Yield all jobs, queue by queue. Ids are below 2**63 and ascend with the calls of `put`, the order may be another."""
         raise StorageError("this kind of storage cannot be copied yet")
 
     def import_owner(self, owner: str, records: Sequence[Record]) -> Commit:
@@ -470,7 +470,7 @@ class Backend(ABC):
         raise StorageError("nothing can be copied to this kind of storage yet")
 
     def import_jobs(self, records: Sequence[JobRecord]) -> Commit:
-        """Write some of what `export_jobs` of another storage yielded, as `import_owner`; the ids may become others in the same order."""
+        """Write some of what `export_jobs` of another storage yielded, as `import_owner`; the ids may become others."""
         raise StorageError("nothing can be copied to this kind of storage yet")
 
     async def create(self) -> None:

@@ -119,6 +119,11 @@ class CassandraArchiveStore(ArchiveStore):
         commit.add_done_callback(self._looking.discard)
         return commit
 
+    def restore(self, id_: int, stanza: bytes, copy: ArchiveCopy, at_us: int) -> Commit:
+        """Write the copy of one owner, who has none of that id, of a message that others may have already (see `moving`)."""
+        self._last_id = max(self._last_id, id_)
+        return self._append(id_, stanza, (copy,), at_us)
+
     async def _append_if_new(self, id_: int, stanza: bytes, copies: Collection[ArchiveCopy], at_us: int) -> None:
         """Append a message unless its id is taken.
 

@@ -1,7 +1,7 @@
 """The backend: connects, checks the tables, and holds the stores together."""
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 
 from storage.cassandra import schema
@@ -12,11 +12,12 @@ from storage.cassandra.gateway import GatewayNumber
 from storage.cassandra.keyval import CassandraKeyValStore, KeyValues
 from storage.cassandra.lanes import Lanes
 from storage.cassandra.map import CassandraMapStore, Maps
+from storage.cassandra.moving import Moving
 from storage.cassandra.owners import Owners
 from storage.cassandra.settings import CassandraSettings
 from storage.cassandra.work import CassandraWorkQueue
 from storage.cassandra.writer import WINDOW_S, Writer
-from storage.interface import Backend, Commit, StorageClosed
+from storage.interface import AccountRecord, Backend, Commit, JobRecord, Record, StorageClosed
 
 LOGGER = "xmppd.storage"
 CLOSE_PATIENCE_S = 10.0
@@ -119,6 +120,20 @@ class CassandraBackend(Backend):
     def owners(self, prefix: str = "") -> AsyncIterator[str]:
         return self._owners.all(prefix)
 
+    def export_owner(self, owner: str) -> AsyncIterator[Record]:
+        return self._moving.export_owner(owner)
+
+    def export_jobs(self) -> AsyncIterator[JobRecord]:
+        return self._moving.export_jobs()
+
+    def import_owner(self, owner: str, records: Sequence[Record]) -> Commit:
+        # in the owner's lane, before the rest
+        begun = [self._accounts.replace(record) for record in records if isinstance(record, AccountRecord)]
+        return self._moving.import_owner(owner, records, begun)
+
+    def import_jobs(self, records: Sequence[JobRecord]) -> Commit:
+        return self._moving.import_jobs(records)
+
     def _make_stores(self, driver: Driver, writer: Writer) -> None:
         self._writer = writer
         self._lanes = Lanes()
@@ -130,7 +145,10 @@ class CassandraBackend(Backend):
         self._number = GatewayNumber(driver, logging.getLogger("xmppd.storage"))
         self._archive = CassandraArchiveStore(driver, writer, self._lanes, self._owners)
         self.archive = self._archive
-        self.work = CassandraWorkQueue(driver, writer, self._lanes)
+        work = CassandraWorkQueue(driver, writer, self._lanes)
+        self.work = work
+        parts = self._owners, self._values, self._maps, self._accounts, self._archive, work
+        self._moving = Moving(driver, writer, self._lanes, *parts)
 
     def _say_away(self, is_away: bool) -> None:
         log = logging.getLogger(LOGGER)

@@ -10,14 +10,14 @@ again, so a lease, which bears the time of the node that wrote it, lies between 
 
 import asyncio
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import NamedTuple
 
 from storage.cassandra.driver import Driver
 from storage.cassandra.lanes import Lanes
 from storage.cassandra.work_slots import LATE_US, Slots, slot_of
 from storage.cassandra.writer import Write, Writer
-from storage.interface import Commit, Job, StorageError, WorkQueue
+from storage.interface import Commit, Job, JobRecord, StorageError, WorkQueue
 
 ASIDE_US = 3600 * 1_000_000
 MOST = 500
@@ -94,6 +94,15 @@ class CassandraWorkQueue(WorkQueue):
         self._one = statement(f"SELECT key, put_us, attempts, until_us, payload FROM {{ks}}.work_job WHERE {at}")
         self._lease = statement(
             f"UPDATE {{ks}}.work_job SET attempts = ?, until_us = ? WHERE {at} IF attempts = ? AND until_us = ?"
+        )
+        self._restore = statement(
+            """INSERT INTO {ks}.work_job (queue, slot, number, node, key, due_us, put_us, attempts, until_us, payload)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"""
+        )
+        self._queues = statement("SELECT DISTINCT queue, day FROM {ks}.work_slot")
+        self._whole = statement(
+            """SELECT number, node, key, due_us, attempts, until_us, payload FROM {ks}.work_job
+            WHERE queue = ? AND slot = ?"""
         )
         self._remove = statement(f"DELETE FROM {{ks}}.work_job USING TIMESTAMP ? WHERE {at}")
 
@@ -234,6 +243,36 @@ class CassandraWorkQueue(WorkQueue):
         return await self._driver.transact(
             [(self._lease, (row.attempts + 1, until_us, queue, *row.place, row.attempts, row.until_us)) for row in rows]
         )
+
+    # Moving.
+
+    async def export(self) -> AsyncIterator[JobRecord]:
+        """Yield all jobs that no later one of their key replaces, queue by queue; the number is the id."""
+        queues = sorted({queue for queue, _ in await self._driver.rows(self._queues, ())})
+        for queue in queues:
+            for slot in sorted(await self._slots.all(queue, self._driver.clock.next_us())):
+                rows = await self._driver.rows(self._whole, (queue, slot))
+                found = [_Row(Place(slot, number, node), *rest) for number, node, *rest in rows]
+                waiting = [row for row in found if not row.until_us]
+                kept = {row.place for row in await self._valid(queue, waiting)}
+                for row in sorted(found, key=lambda row: row.place):
+                    if row.until_us or row.place in kept:
+                        due_us, is_claimed = row.until_us or row.due_us, bool(row.until_us)
+                        yield JobRecord(queue, row.place.number, row.key, due_us, is_claimed, row.attempts, row.payload)
+
+    def restore(self, records: Sequence[JobRecord], at_us: int) -> Commit:
+        """Write jobs that were moved, each to the place that follows from what it is (see `moving`)."""
+        writes: list[Write] = []
+        for record in records:
+            place = Place(slot_of(record.due_at_us), record.id, 0)
+            until_us = record.due_at_us if record.is_claimed else 0
+            row = (record.key, record.due_at_us, at_us, record.attempts, until_us, record.payload)
+            writes.append((self._restore, (record.queue, *place, *row)))
+            writes += self._slots.notes(record.queue, place.slot)
+            if record.key and not record.is_claimed:
+                key = (record.queue, record.key, place.number, place.node, KEY_TTL_S)
+                writes.append((self._put_key, key))
+        return self._writer.write(*writes, at_us=at_us)
 
     async def depth(self, queue: str) -> int:
         slots = await self._slots.all(queue, self._driver.clock.next_us())

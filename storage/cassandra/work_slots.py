@@ -67,7 +67,7 @@ class Known:
             self.rests[slot] = now_us + REST_US
 
     def raise_floor(self, now_us: int) -> None:
-        """Leave behind slots that nobody can write to any more and that were empty."""
+        """Leave behind slots that nobody can write to any more and that were empty; all must have been looked for once."""
         left = (slot for slot, until_us in self.rests.items() if until_us != NEVER)
         self.floor = max(self.floor, min([slot_of(now_us - 2 * LATE_US), *left]))
         self.rests = {slot: until_us for slot, until_us in self.rests.items() if slot >= self.floor}
@@ -116,7 +116,8 @@ class Slots:
 
     async def _look(self, queue: str, known: Known, now_us: int) -> None:
         """Look for slots in all days, and for the floor that others have raised."""
-        known.raise_floor(now_us)
+        if known.full_look_us:  # whoever begins anew knows of no slot yet, and not that old ones are empty
+            known.raise_floor(now_us)
         rows = await self._driver.rows(self._days, (queue,))
         known.saved_floor = max([0, *(floor for _, floor in rows if floor is not None)])
         known.floor = max(known.floor, known.saved_floor)

@@ -148,14 +148,3 @@ async def test_what_two_gateways_write_is_one_and_the_same(cassandra_backend: Ca
         for n in range(50):
             await (cassandra_backend, other)[n % 2].keyval("a").set("x", b"%d" % n)
             assert await (other, cassandra_backend)[n % 2].keyval("a").get("x") == b"%d" % n
-
-
-async def test_copying_is_refused_rather_than_done_by_half(cassandra_backend: CassandraBackend) -> None:
-    with pytest.raises(StorageError, match="cannot be copied yet"):
-        cassandra_backend.export_owner("romeo@example.org")
-    with pytest.raises(StorageError, match="cannot be copied yet"):
-        cassandra_backend.export_jobs()
-    with pytest.raises(StorageError, match="nothing can be copied"):
-        cassandra_backend.import_owner("romeo@example.org", ())
-    with pytest.raises(StorageError, match="nothing can be copied"):
-        cassandra_backend.import_jobs(())
