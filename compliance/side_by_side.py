@@ -11,7 +11,8 @@ HEAD = """\
 # Conformance
 
 The same checks over the wire against three servers, each with the modules that it has for them. Made by `python -m compliance.side_by_side`
-from the reports of `python -m compliance --json`; `python -m compliance --list` says what each check is.
+from the reports of `python -m compliance --json`; `python -m compliance --list` says what each check is. "Faulty" is a document of which at least one
+check for a MUST failed; a dash is one that the server, as it was set up here, does not offer.
 """
 SIGNS = {"supported": "yes", "faulty": "**faulty**", "absent": "–", "untested": "untested"}
 
