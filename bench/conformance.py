@@ -204,6 +204,8 @@ def ours(folder: Path, leaf: Leaf, ports: Ports) -> ServerProcess:
         "admin.jids": [ADMIN],
         "contacts.admin": [f"xmpp:{ADMIN}"],
         "contacts.abuse": [f"mailto:abuse@{DOMAIN}"],
+        "turn.hosts": [f"turn.{DOMAIN}"],
+        "turn.secret": SECRET,
         "log.level": "warning",
     }
     server = ServerProcess(folder, [DOMAIN], settings, certificate=leaf.certificate, key=leaf.key)
