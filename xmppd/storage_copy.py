@@ -139,22 +139,23 @@ class StorageCopy:
         await self._begin()
         note = self._note
         self.progress.owners, self.progress.records = note.owners, note.records
-        async for owner in self._source.owners():
+        async for owner in _owners(self._source):
             if owner > note.after:
                 await self._copy_owner(owner)
         await self._copy_jobs()
         await self._compare_names()
-        await self._notes.delete(NOTE_OWNER)
+        await self._target.erase(NOTE_OWNER)
         return self.progress
 
     async def verify(self) -> Progress:
         """Read all of both and compare; errors as in `run`."""
-        async for owner in self._source.owners():
+        async for owner in _owners(self._source):
             self._turn_to(owner)
             source, target = await self._digest(self._source, owner), await self._digest(self._target, owner)
             if source != target:
                 raise _differ(owner, source, target)
-            self._count(source.count)
+            if source.count:
+                self._count(source.count)
         await self._compare_jobs()
         await self._compare_names()
         return self.progress
@@ -171,8 +172,9 @@ class StorageCopy:
                 )
             self._note = begun
             return
-        async for owner in self._target.owners():
-            raise CopyError(f"the target is not empty ({owner} is there): name one that is")
+        async for owner in _owners(self._target):
+            if (await self._digest(self._target, owner)).count:
+                raise CopyError(f"the target is not empty ({owner} is there): name one that is")
         async for job in self._target.export_jobs():
             raise CopyError(f"the target is not empty (there are jobs in {job.queue}): name one that is")
         await self._notes.set(NOTE_OWNER, self._note.encode())
@@ -192,9 +194,10 @@ class StorageCopy:
         if source != target:
             raise _differ(owner, source, target)
         note.after, note.owner, note.done = owner, "", 0
-        note.owners, note.records = note.owners + 1, note.records + source.count
+        if source.count:
+            note.owners, note.records = note.owners + 1, note.records + source.count
+            self._count(source.count)
         self._notes.set(NOTE_OWNER, note.encode())
-        self._count(source.count)
 
     async def _move(self, owner: str, begun: int) -> Digest:
         """Write an owner's records behind the first `begun`, which are there; return the digest of all."""
@@ -253,17 +256,21 @@ class StorageCopy:
             raise _differ("the work queue", source, target)
 
     async def _compare_names(self) -> None:
-        """Refuse a target that has owners whom the source has not."""
-        known = aiter(self._source.owners())
-        expected = await anext(known, None)
-        async for owner in self._target.owners():
-            if owner == NOTE_OWNER:
-                continue
-            if owner != expected:
-                raise CopyError(f"the target has {owner}, whom the source has not: copy to one that is empty")
-            expected = await anext(known, None)
-        if expected is not None:
-            raise CopyError(f"the source has {expected}, whom the target has not: copy again")
+        """Refuse owners whom one of the two has alone. One who once had something, and has nothing, may be known to a storage still."""
+        ours, theirs = _owners(self._source), _owners(self._target)
+        one, other = await anext(ours, None), await anext(theirs, None)
+        while one is not None or other is not None:
+            if one == other:
+                one, other = await anext(ours, None), await anext(theirs, None)
+            elif other is not None and (one is None or other < one):
+                if (await self._digest(self._target, other)).count:
+                    raise CopyError(f"the target has {other}, whom the source has not: copy to one that is empty")
+                other = await anext(theirs, None)
+            else:
+                assert one is not None
+                if (await self._digest(self._source, one)).count:
+                    raise CopyError(f"the source has {one}, whom the target has not: copy again")
+                one = await anext(ours, None)
 
     def _turn_to(self, owner: str) -> None:
         self.progress.owner = owner
@@ -304,6 +311,13 @@ class Batch(list[R]):
         """Begin another one."""
         super().clear()
         self.size_bytes = 0
+
+
+async def _owners(backend: Backend) -> AsyncIterator[str]:
+    """Yield all owners but the one whose value is the note."""
+    async for owner in backend.owners():
+        if owner != NOTE_OWNER:
+            yield owner
 
 
 async def _digest_of(records: AsyncIterator[JobRecord]) -> "JobsDigest":

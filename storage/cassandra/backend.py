@@ -1,7 +1,7 @@
 """The backend: connects, checks the tables, and holds the stores together."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
 from storage.cassandra import schema
@@ -17,7 +17,7 @@ from storage.cassandra.owners import Owners
 from storage.cassandra.settings import CassandraSettings
 from storage.cassandra.work import CassandraWorkQueue
 from storage.cassandra.writer import WINDOW_S, Writer
-from storage.interface import AccountRecord, Backend, Commit, JobRecord, Record, StorageClosed
+from storage.interface import AccountRecord, Backend, Commit, Fact, JobRecord, Record, StorageClosed
 
 LOGGER = "xmppd.storage"
 CLOSE_PATIENCE_S = 10.0
@@ -119,6 +119,28 @@ class CassandraBackend(Backend):
 
     def owners(self, prefix: str = "") -> AsyncIterator[str]:
         return self._owners.all(prefix)
+
+    async def create(self) -> None:
+        await self._prepare(schema.create)
+
+    async def migrate(self) -> None:
+        await self._prepare(schema.migrate)
+
+    async def _prepare(self, work: Callable[[Driver], Awaitable[object]]) -> None:
+        """Do something with the keyspace and its tables before they are used."""
+        driver = Driver(self.settings, logging.getLogger(LOGGER))
+        try:
+            await driver.connect()
+            await work(driver)
+        finally:
+            await driver.close()
+
+    async def examine(self) -> list[Fact]:
+        """Tell the version; that each record can be read is for whoever reads them, sizes and room are for the cluster's own tools."""
+        if self._driver is None:
+            raise StorageClosed("the storage is closed")
+        await schema.check(self._driver)
+        return [Fact("schema", "ok", f"version {schema.VERSION} of {schema.VERSION}, {self.settings}")]
 
     def export_owner(self, owner: str) -> AsyncIterator[Record]:
         return self._moving.export_owner(owner)

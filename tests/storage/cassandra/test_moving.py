@@ -1,11 +1,17 @@
 """Moving into and out of a cluster: what comes again is where it was (the contract has the rest)."""
 
+from pathlib import Path
+
 import pytest
 
 from storage.cassandra.backend import CassandraBackend
 from storage.cassandra.buckets import Fills
 from storage.interface import ArchiveCopy, ArchiveQuery, CopyRecord, JobRecord, Record
-from tests.storage.tools import JULIET, ROMEO
+from storage.sqlite.backend import SqliteBackend
+from tests.storage.conftest import opened
+from tests.storage.tools import JULIET, ROMEO, account, cassandra_settings
+from tests.support.cassandra import Cassandra
+from xmppd.storage_copy import StorageCopy
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -45,3 +51,26 @@ async def test_old_jobs_are_found_by_whoever_begins_anew(cassandra_backend: Cass
         assert job.payload == b"old"
     finally:
         await again.close()
+
+
+async def test_all_goes_from_a_file_to_a_new_keyspace_and_back(
+    cassandra: Cassandra, keyspace: str, tmp_path: Path
+) -> None:
+    target = CassandraBackend(cassandra_settings(cassandra, keyspace))
+    await target.create()
+    await target.create()
+    await target.migrate()
+    first, second = SqliteBackend(tmp_path / "a.db"), SqliteBackend(tmp_path / "b.db")
+    async with opened(first), opened(target), opened(second):
+        for owner, peer in ((ROMEO, JULIET), (JULIET, ROMEO)):
+            await first.import_owner(owner, [account(owner), *copies(owner, peer, 1_200)])
+            await first.map("roster").update(owner, {str(number): b"contact" for number in range(700)})
+        await first.work.put("push", b"job", 5_000_000, "key")
+        await first.work.claim("push", 6_000_000, 1, 1_000)
+        await first.work.put("push", b"another", 7_000_000, "key")
+        there = await StorageCopy(first, target, "a").run()
+        back = await StorageCopy(target, second, "b").run()
+        assert (there.owners, there.records, there.jobs) == (back.owners, back.records, back.jobs)
+        assert there.records == 2 * (1 + 1_200 + 700)
+        await StorageCopy(first, second, "c").verify()
+        assert [fact.state for fact in await target.examine()] == ["ok"]
