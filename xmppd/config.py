@@ -67,6 +67,8 @@ DEFAULT_MODULES: tuple[str, ...] = (
     "xep_0317_hats",
     "xep_0334_hints",
     "xep_0352_csi",
+    "xep_0357_devices",
+    "xep_0357_push",
     "xep_0359_ids",
     "xep_0363_upload",
     "xep_0377_reports",

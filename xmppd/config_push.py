@@ -12,6 +12,38 @@ AnAddress = Annotated[Any, BeforeValidator(as_address)]
 class PushConfig(Section):
     """[push]: waking the devices of people who are away (docs/push.md)."""
 
+    run: Literal["server", "service"] = Field(
+        "server",
+        description="Who sends: the server itself, or `xmppd push` beside it (on a storage that several processes share). "
+        "App servers (XEP-0357) are always the server's part.",
+    )
+    content: Literal["none", "sender", "full"] = Field(
+        "none",
+        description="What gateways and app servers may read of a message, for accounts that do not say: none, sender or full.",
+    )
+    rooms: Literal["always", "on-mention", "never"] = Field(
+        "on-mention", description="Which messages of rooms wake, for accounts that do not say."
+    )
+    headlines: bool = Field(False, description="Whether headlines wake, for accounts that do not say.")
+    quiet_in_use: bool = Field(
+        True,
+        description="Let devices sleep while another client of the account is in use: connected, and neither away nor inactive.",
+    )
+    unacknowledged_s: float = Field(
+        10,
+        ge=1,
+        le=600,
+        description="A client that has not acknowledged a message after so many seconds counts as gone.",
+    )
+    max_devices: Positive = Field(20, le=1_000, description="Devices and app servers of one account.")
+    registrations_per_hour: Count = Field(30, description="New ones of one account. 0: no limit.")
+    app_servers: Texts = Field(
+        (), description="Domains of the app servers that clients may name (XEP-0357). Empty: any but our own."
+    )
+    app_server_per_s: Count = Field(20, description="Notifications a second to one app server's domain. 0: no limit.")
+    app_server_summary: bool = Field(
+        True, description="Tell app servers a summary: counts, and what the account's policy allows."
+    )
     apns_topics: Texts = Field((), description="Bundle ids of your iOS apps, the usual one first. Empty: no APNs.")
     apns_key: OptionalPath = Field(None, description="The .p8 file of Apple's token key.")
     apns_key_id: str = Field("", description="Its key id, ten characters.")

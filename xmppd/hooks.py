@@ -276,7 +276,8 @@ class AbsentEvent:
 
     Attributes:
         room: its bare JID. message: as occupants got it, without `to`; `from_` is who wrote it, as the room shows them.
-        absent: bare JIDs of members with an account on this server of whom no client is in the room.
+        absent: bare JIDs of people with an account on this server: members of whom no client is in the room, and those of whom one
+            is there and asleep (hibernating or inactive).
         id: its archive id; it is in the room's archive where the room has one.
     """
 
@@ -461,6 +462,9 @@ iq_received: Filter[IQEvent] = Filter(
 resource_bound: Signal[ResourceEvent] = Signal("resource_bound", "A resource is bound (RFC 6120 §7).")
 resource_hibernates: Signal[ResourceEvent] = Signal(
     "resource_hibernates", "A resource lost its connection and waits to be resumed (XEP-0198)."
+)
+resource_active: Signal[ResourceEvent] = Signal(
+    "resource_active", "A client says that somebody looks at it again (XEP-0352); not waiting."
 )
 resource_ended: Signal[ResourceEvent] = Signal(
     "resource_ended", "A resource is gone for good; its presence has been unavailable before."

@@ -22,6 +22,7 @@ from xmppd.opaque_ids import OpaqueIds
 from xmppd.resource import Account, Resource
 from xmppd.sasl.password_work import PasswordWork
 from xmppd.uploads.service import Uploads
+from xmppd.waking.service import PushService
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -34,6 +35,7 @@ class Shared:
     Attributes:
         components: who takes what is for domains that are no virtual hosts.
         uploads: files that people send; None: there are none.
+        push: wakes devices; None: nobody is woken.
         password_work: hashes passwords, for logins and for new ones.
         route: sends any stanza on by its `to`; returns a coroutine only when it has to wait.
         end_resource: ends a resource for good.
@@ -51,6 +53,7 @@ class Shared:
         self.hosts: dict[str, Host] = {}
         self.components = Components()
         self.uploads: Uploads | None = None
+        self.push: PushService | None = None
         self.route: Callable[[Stanza], Coroutine[Any, Any, None] | None] = _not_yet
         self.end_resource: Callable[[Resource, str], Coroutine[Any, Any, None]] = _not_yet
         self.spawn: Callable[[Coroutine[Any, Any, None]], object] = _not_yet

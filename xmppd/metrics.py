@@ -7,8 +7,9 @@ The path of a stanza adds to plain integers of one `Metrics` object, 20 to 40 ns
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -18,6 +19,22 @@ COMMIT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 KINDS = ("message", "presence", "iq")
 MEDIA = ("slot", "too large", "over quota", "stored", "failed", "read", "expired")
+
+
+class Pushes(Protocol):
+    """What is counted of push notifications."""
+
+    @property
+    def counts(self) -> Mapping[tuple[str, str, str], int]:
+        """How many ended how: by gateway, result and reason."""
+
+    @property
+    def latency_counts(self) -> Sequence[int]:
+        """How many were delivered, by bucket."""
+
+    @property
+    def bounds_s(self) -> Sequence[float]:
+        """The buckets' upper bounds but the last, which has none."""
 
 
 class Metrics:
@@ -30,6 +47,7 @@ class Metrics:
         logins: by result, "ok" or "failed". stream_errors: by condition, those that we sent.
         archive_messages: taken into the archive.
         media: of uploads (XEP-0363), by what happened; `MEDIA` lists it. media_bytes: of the files that were stored here.
+        push: counts of push notifications (`xmppd.waking.service.PushService`), None where there is none.
         commit_counts: commits by bucket of COMMIT_BUCKETS_S, the last one without bound. commit_seconds: their sum.
     """
 
@@ -44,6 +62,7 @@ class Metrics:
         "logins",
         "media",
         "media_bytes",
+        "push",
         "sessions",
         "stanzas_received",
         "stanzas_sent",
@@ -62,6 +81,7 @@ class Metrics:
         self.archive_messages = 0
         self.media = dict.fromkeys(MEDIA, 0)
         self.media_bytes = 0
+        self.push: Pushes | None = None
         self.commit_counts = [0] * (len(COMMIT_BUCKETS_S) + 1)
         self.commit_seconds = 0.0
         self._registry = CollectorRegistry(auto_describe=False)
@@ -83,7 +103,7 @@ class Metrics:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the counts as JSON values, for the command line."""
-        return {name: getattr(self, name) for name in self.__slots__ if not name.startswith("_")}
+        return {name: getattr(self, name) for name in self.__slots__ if name not in ("_registry", "push")}
 
 
 class _Collector:
@@ -106,6 +126,24 @@ class _Collector:
         yield GaugeMetricFamily("xmppd_connections", "Connections open now.", m.connections)
         yield GaugeMetricFamily("xmppd_sessions", "Bound resources now.", m.sessions)
         yield _histogram("xmppd_commit_seconds", "How long a commit of the storage takes.", m)
+        if m.push is not None:
+            yield from _pushes(m.push)
+
+
+def _pushes(push: Pushes) -> Iterator[Metric]:
+    names = ("gateway", "result", "reason")
+    family = CounterMetricFamily("xmppd_push", "Push notifications, by gateway, result and reason.", labels=names)
+    for labels, count in push.counts.items():
+        family.add_metric(labels, count)
+    yield family
+    latency = CounterMetricFamily(
+        "xmppd_push_delivered",
+        "Push notifications that a gateway took, by seconds since they were put.",
+        labels=("le",),
+    )
+    for bound, count in zip((*map(str, push.bounds_s), "+Inf"), accumulate(push.latency_counts), strict=True):
+        latency.add_metric((bound,), count)
+    yield latency
 
 
 def _by_label(name: str, meaning: str, label: str, counts: dict[str, int]) -> Metric:

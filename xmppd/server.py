@@ -13,6 +13,7 @@ from typing import Any
 
 from codec.binary_dictionary import load_all
 from codec.jid import JID, InvalidJID
+from push.gateway import BadCredentials
 from storage.interface import Backend, StorageError
 from xmppd import accounts, sessions
 from xmppd.addresses import Address
@@ -33,6 +34,7 @@ from xmppd.login import Credentials
 from xmppd.logs import get_logger
 from xmppd.metrics import Metrics
 from xmppd.opaque_ids import OpaqueIds
+from xmppd.push_run import describe, open_push, wake_all
 from xmppd.router import Router
 from xmppd.s2s.federation import Federation
 from xmppd.s2s.resolver import Resolver
@@ -123,10 +125,16 @@ class Server:
         if self.backend.gateway_number is not None:
             self.shared.ids.share(self.backend.gateway_number)
         self.shared.archive_ids = OpaqueIds(await self._secret("archive_ids"))
+        try:
+            self.shared.push = self.metrics.push = open_push(self.shared, get_logger("xmppd.push"))
+        except BadCredentials as error:
+            raise ServerError(f"push: {error}") from error
+        self._closers.append(self.shared.push)
         for domain in self.config.server.domains:
             self.shared.hosts[domain] = Host(domain, self.shared)
         for host in self.shared.hosts.values():
             await load(host, self.config.module_names)
+        self.shared.push.start()
         await self._listen_to_clients()
         await self._listen_to_components()
         await self._federate()
@@ -337,6 +345,7 @@ class Server:
             "reload": self._do_reload,
             "account_changed": self._do_account_changed,
             "end_session": self._do_end_session,
+            "push_test": self._do_push_test,
             "erase_account": self._do_erase_account,
         }
 
@@ -352,7 +361,13 @@ class Server:
             "addresses": {kind: [str(address) for address in found] for kind, found in self.addresses.items()},
             "metrics": self.metrics.snapshot(),
             "routes": [] if self.federation is None else self.federation.describe(),
+            "push": {} if self.shared.push is None else await describe(self.shared.push),
         }
+
+    async def _do_push_test(self, request: dict[str, Any]) -> dict[str, Any]:
+        assert self.shared.push is not None, "it is opened at the start"
+        wait_s = min(120.0, float(request.get("wait_s", 20.0)))
+        return {"devices": await wake_all(self.shared.push, str(request.get("jid")), wait_s)}
 
     async def _do_reload(self, _: dict[str, Any]) -> dict[str, Any]:
         try:

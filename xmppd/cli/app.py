@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 import typer
 
 from storage.interface import StorageError
-from xmppd.cli import account, bridge, check, dns, init, invite, moving, s2s, serve, status, storage, top, wire
+from xmppd.cli import account, bridge, check, dns, init, invite, moving, push, s2s, serve, status, storage, top, wire
 from xmppd.cli.errors import CommandError
 from xmppd.config_sources import ConfigError
 from xmppd.control import ControlError
@@ -76,6 +76,10 @@ def build() -> typer.Typer:
     kept.command("check")(storage.check)
     kept.command("copy")(storage.copy)
     application.add_typer(kept, name="storage")
+    pushes = typer.Typer(help="Push notifications.", rich_markup_mode=None)
+    pushes.callback(invoke_without_command=True)(push.push)
+    pushes.command("test")(push.test)
+    application.add_typer(pushes, name="push")
     wires = typer.Typer(help="What stanzas cost on the wire.", rich_markup_mode=None)
     wires.callback()(_wire)
     wires.command("explain")(wire.explain)

@@ -33,7 +33,8 @@ def status(config: ConfigOption = None, sets: SetOption = None, as_json: JSONOpt
 def view(found: dict[str, Any]) -> Text:
     """Return what a person sees: one line for each thing that the server tells."""
     metrics = found.get("metrics", {})
-    shown = {name: value for name, value in found.items() if name not in ("metrics", "addresses", "routes")}
+    shown = {name: value for name, value in found.items() if name not in ("metrics", "addresses", "routes", "push")}
+    shown |= {f"push by {name}": state for name, state in found.get("push", {}).items()}
     shown |= {name: metrics[name] for name in ("sessions", "connections") if name in metrics}
     shown |= {f"listens for {kind}": addresses for kind, addresses in found.get("addresses", {}).items()}
     if "routes" in found:

@@ -18,6 +18,7 @@ from xmppd.hooks import (
     ResourceEvent,
     bind2_bound,
     bind2_inline,
+    resource_active,
     resource_ended,
     resource_hibernates,
     stream_features,
@@ -122,6 +123,7 @@ class ClientStateModule(Module, xep=352):
         """Send what waits, and hold nothing back any more."""
         if stream.resource is not None:
             _open(stream.resource)
+            self.host.signal(resource_active, ResourceEvent(stream.resource))
 
     @on(resource_hibernates)
     def lost_connection(self, event: ResourceEvent) -> None:

@@ -117,10 +117,19 @@ def publish(room: Room, message: Message, occupant: Occupant | None, mark: int =
         room.history.add(message, time_of_id(id_), id_)
     world.outlet.fan_out(message, room.occupants.sessions())
     if is_lasting:
-        absent = room.absent_members()
+        absent = (*room.absent_members(), *_asleep(room))
         if absent:
             world.tell_absent(room, message, absent, id_)
     return commit
+
+
+def _asleep(room: Room) -> set[JID]:
+    """Return whom a message reaches only when a client of theirs wakes up: it has lost its connection, or says that it is inactive."""
+    return {
+        session.occupant.bare
+        for session in room.occupants.sessions()
+        if (resource := session.resource) is not None and (resource.stream is None or resource.gate is not None)
+    }
 
 
 def with_stanza_id(room: Room, message: Message, id_: int) -> Message:
