@@ -299,3 +299,33 @@ async def test_stanzas_without_sender_pass(world: World) -> None:
     assert host.run_filter(iq_received, iq) is iq
     presence = PresenceEvent(Presence(romeo.jid, None, None, ""), account)
     assert await host.run_filter_waiting(presence_received, presence) is presence
+
+
+async def test_lists_come_out_of_files_as_far_as_blocking_can_say_them(make_world, tmp_path) -> None:
+    from tests.support.files import MODULES, export_text, import_text, user
+
+    world = await make_world(*MODULES)
+    item = "<item type='{}' value='{}' action='{}' order='{}'>{}</item>"
+    default = "".join(
+        item.format(*one)
+        for one in (
+            ("jid", "tybalt@example.com", "deny", 1, ""),
+            ("jid", "example.net", "deny", 2, "<message/><iq/><presence-in/><presence-out/>"),
+            ("jid", "paris@example.com", "deny", 3, "<message/>"),
+            ("subscription", "none", "deny", 4, ""),
+            ("jid", "@", "deny", 5, ""),
+            ("jid", "juliet@example.org", "deny", 6, ""),
+        )
+    )
+    lists = f"<default name='a'/><list name='a'>{default}<item action='allow' order='7'/></list><list name='b'/>"
+    summary = await import_text(world, tmp_path, user(f"<query xmlns='jabber:iq:privacy'>{lists}</query>"))
+    assert len(summary.problems) == 4
+    ours = "<blocklist xmlns='urn:xmpp:blocking'><item jid='rosaline@example.com'/></blocklist>"
+    assert (await import_text(world, tmp_path, user(ours), may_merge=True)).problems == []
+    text = await export_text(world)
+    assert [one for one in ("tybalt", "value='example.net'", "paris", "rosaline", "juliet@") if one in text] == [
+        "tybalt",
+        "value='example.net'",
+        "rosaline",
+    ]
+    assert "<default name='blocked'/><list name='blocked'>" in text

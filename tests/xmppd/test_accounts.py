@@ -6,7 +6,7 @@ import pytest
 
 from codec.element import Element
 from codec.jid import JID
-from storage.interface import AccountRecord, Commit, StorageFull
+from storage.interface import AccountRecord, Commit, StorageError, StorageFull
 from tests.support.world import World
 from xmppd import accounts
 from xmppd.errors import StanzaError
@@ -171,3 +171,43 @@ async def test_account_gets_all_keys_that_it_lacks_and_keeps_its_own(world: Worl
 async def test_keys_of_an_account_that_is_gone_are_not_made(world: World) -> None:
     await accounts.complete_keys(world.host(), AccountRecord(ROMEO, {}), "wherefore")
     assert await world.shared.backend.accounts.get(ROMEO) is None
+
+
+async def owners(world: World) -> list[str]:
+    return [owner async for owner in world.shared.backend.owners()]
+
+
+async def test_erased_account_leaves_nothing_also_of_one_that_was_deleted_before(world: World) -> None:
+    host = world.host()
+    told: list[AccountEvent] = []
+    host.handlers[account_deleted] = (told.append,)
+    for _ in range(2):
+        await accounts.create(host, ROMEO, "wherefore")
+        await host.backend.keyval("card").set(ROMEO, b"x")
+        await accounts.erase(host, ROMEO)
+        assert await owners(world) == []
+        await host.backend.keyval("card").set(ROMEO, b"left behind")
+    await accounts.erase(host, ROMEO)
+    assert await owners(world) == []
+    assert told == [AccountEvent(ROMEO)] * 3
+    with pytest.raises(StanzaError, match="nothing is kept of romeo"):
+        await accounts.erase(host, ROMEO)
+
+
+async def test_erasing_one_account_leaves_another_whose_name_begins_the_same(world: World) -> None:
+    await world.shared.backend.keyval("card").set("romeo@example.org.uk", b"x")
+    with pytest.raises(StanzaError):
+        await accounts.erase(world.host(), ROMEO)
+    assert await owners(world) == ["romeo@example.org.uk"]
+
+
+async def test_erasing_that_fails_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await accounts.create(world.host(), ROMEO, "wherefore")
+
+    def full(_: str) -> Commit:
+        raise StorageFull("no room")
+
+    monkeypatch.setattr(world.shared.backend, "erase", full)
+    await world.shared.backend.keyval("card").set(ROMEO, b"x")
+    with pytest.raises(StorageError, match="not erased altogether"):
+        await accounts.erase(world.host(), ROMEO)

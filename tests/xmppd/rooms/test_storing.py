@@ -55,3 +55,40 @@ async def test_temporary_room_is_not_kept(make_world: Any) -> None:
     assert store_of(world).save(room) is None and store_of(world).save_people(room, list(room.people)) is None
     assert not await store_of(world).load(Room(JID.parse(ROOM), room.config, room.world))
     assert store_of(world).made_by(JID.parse("romeo@example.org")) == 0
+
+
+async def test_who_is_erased_is_forgotten_in_every_room_but_where_they_are_banned(make_world: Any) -> None:
+    backend = MemoryBackend()
+    world = await make_world(*MODULES, backend=backend)
+    await den(world, persistentroom=True)
+    room, nurse, romeo = room_of(world), JID.parse("nurse@example.org"), JID.parse("romeo@example.org")
+    room.set_affiliation(nurse, Affiliation.OUTCAST)
+    store_of(world).save_people(room, [nurse])
+    service = world.shared.components.find("conference.example.org")
+    for jid in (romeo, nurse):
+        await service.forget_person(jid)
+    assert romeo not in room.people and room.creator is None
+    assert store_of(world).made_by(romeo) == 0
+    store = store_of(await make_world(*MODULES, backend=backend))
+    again = Room(JID.parse(ROOM), room.config, room.world)
+    assert await store.load(again)
+    assert again.creator is None and list(again.people) == [nurse]
+    assert store.listed["den"].creator == ""
+
+
+async def test_who_is_erased_is_forgotten_in_rooms_that_are_not_in_memory(make_world: Any) -> None:
+    backend = MemoryBackend()
+    world = await make_world(*MODULES, backend=backend)
+    await den(world, persistentroom=True, roomname="The Den")
+    room, nurse, romeo = room_of(world), JID.parse("nurse@example.org"), JID.parse("romeo@example.org")
+    room.set_affiliation(nurse, Affiliation.MEMBER)
+    store_of(world).save_people(room, [nurse])
+    other = await make_world(*MODULES, backend=backend)
+    service = other.shared.components.find("conference.example.org")
+    for jid in (romeo, nurse):
+        await service.forget_person(jid)
+    assert not service.rooms
+    again = Room(JID.parse(ROOM), room.config, room.world)
+    assert await store_of(other).load(again)
+    assert again.creator is None and not again.people and again.config == room.config
+    assert store_of(other).listed["den"].name == "The Den"
