@@ -69,8 +69,9 @@ async def _export_user(host: Host, jid: JID, write: Write, for_ejabberd: bool, w
     for element in credentials_of(record.keys, for_ejabberd=for_ejabberd):
         event.add(element)
     await host.run_filter_waiting(account_exported, event)
-    if with_all:
+    if with_all or record.disabled:  # nobody is let in again by a move
         event.add(_account(record))
+    if with_all:
         await _export_kept(host, event)
     write(b"</user>\n")
     host.forget(jid)

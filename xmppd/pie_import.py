@@ -65,6 +65,7 @@ class _User:
     host: Host
     account: Account
     is_old: bool
+    is_disabled: bool = False
     keys: dict[str, ScramKeys] = field(default_factory=dict)
     commits: list[Awaitable[None]] = field(default_factory=list)
 
@@ -178,7 +179,9 @@ class PieImport:
                 self.summary.add(str(user.jid), "has no password: give it one with xmppd account passwd")
             record = await user.host.account_store.get(user.jid)
             assert record is not None
-            user.host.account_store.replace(AccountRecord(record.jid, user.keys, record.created_at_us))
+            user.host.account_store.replace(
+                AccountRecord(record.jid, user.keys, record.created_at_us, user.is_disabled)
+            )
             await user.host.backend.keyval(UNFINISHED).delete(user.jid)
         user.host.forget(user.jid)
         self.summary.accounts += 1
@@ -213,6 +216,9 @@ class PieImport:
             return
         if element.tag == CREDENTIALS and len(self._open) == 3:
             self._take_credentials(user, element)
+            return
+        if element.tag == f"{KEPT} account":
+            user.is_disabled = element.get("disabled") == "true"
             return
         event = ImportEvent(user.jid, user.account, element, tuple(self._open[3:]))
         event.commits = user.commits

@@ -84,6 +84,15 @@ async def test_all_of_a_host_goes_page_by_page(make_world, monkeypatch) -> None:
     assert world.host().accounts == {}
 
 
+async def test_a_closed_account_stays_closed(make_world, tmp_path: Path) -> None:
+    one, two = await make_world(*MODULES), await make_world(*MODULES)
+    await one.shared.backend.accounts.create(AccountRecord(JULIET, make_keys("x", 4096), disabled=True))
+    summary = await import_text(two, tmp_path, await export_text(one))
+    found = await two.shared.backend.accounts.get(JULIET)
+    assert found is not None
+    assert (found.disabled, set(found.keys), summary.problems) == (True, {"SHA-1", "SHA-256"}, [])
+
+
 async def test_a_person_gets_everything_that_is_kept(make_world, tmp_path: Path) -> None:
     world = await make_world(*MODULES)
     await import_text(world, tmp_path, user())
