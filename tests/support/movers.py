@@ -39,7 +39,15 @@ class ProsodyMigrator:
         """Move from "files" to "own" or the reverse."""
         for path in (files, self.own):
             path.mkdir(exist_ok=True)
-        command = ["lua5.4", "migrator.lua", "--root", "--keep-going", f"--config={self._folder}/migrator.cfg.lua", source, target]
+        command = [
+            "lua5.4",
+            "migrator.lua",
+            "--root",
+            "--keep-going",
+            f"--config={self._folder}/migrator.cfg.lua",
+            source,
+            target,
+        ]
         environment = os.environ | {"MOVED_FILES": str(files)}
         done = subprocess.run(
             command, cwd=self._folder, env=environment, capture_output=True, text=True, timeout=60, check=False
