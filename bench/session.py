@@ -19,7 +19,7 @@ import sys
 import tempfile
 import uuid
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +38,7 @@ from codec.element import Element, parse_element
 from codec.events import Event, StreamOpened
 from codec.jid import JID
 from codec.limits import ReaderLimits
-from codec.stanza import Message, Presence, Stanza
+from codec.stanza import IQ, Message, Presence, Stanza
 from codec.xml_reader import XmlReader
 from tests.support.ca import make_test_ca
 from tests.support.server import ServerProcess
@@ -184,6 +184,12 @@ class Connection:
             pass
         return event
 
+    async def until_iq(self) -> IQ:
+        """Wait for an iq."""
+        while not isinstance(event := await self.next(), IQ):
+            pass
+        return event
+
     async def until_presence(self) -> None:
         """Wait for a presence, as one's own comes back when one becomes available."""
         while not isinstance(await self.next(), Presence):
@@ -262,8 +268,8 @@ class Scene:
             "127.0.0.1", self.server.direct_tls_port, ssl=context, server_hostname=DOMAIN
         )
 
-    async def first_login(self, user: str, is_bound: bool) -> Kept:
-        """Log in by password over TLS, take a token, become available, and be cut off."""
+    async def first_login(self, user: str, is_bound: bool, requests: Sequence[str] = ()) -> Kept:
+        """Log in by password over TLS, take a token, become available, ask (iqs that are answered with a result), and be cut off."""
         async with self.connect("xml", "") as wire:
             binding = wire.binding() if is_bound else b""
             token = f"<request-token xmlns='{FAST}' mechanism='{mechanism(binding)}'/>"
@@ -279,6 +285,11 @@ class Scene:
             kept.token, kept.previd, kept.jid = given.get("token") or "", enabled.get("id") or "", identifier.text
             await wire.until_presence()
             kept.h = 1  # its own presence
+            for request in requests:
+                wire.send(request.encode())
+                answer = await wire.until_iq()
+                assert answer.type == "result", answer.to_xml()
+                kept.h += 1
             return kept
 
     async def write_to(self, jid: str) -> None:

@@ -344,6 +344,13 @@ class WorkQueue(ABC):
     async def depth(self, queue: str) -> int:
         """Return how many jobs wait, claimed ones included."""
 
+    def take_over(self) -> None:
+        """Have what a process that died had claimed be due again at once, where nobody but this process can work on the queues.
+
+        Elsewhere nothing happens: leases end by themselves. Called before this process claims anything.
+        """
+        return
+
 
 class ValueRecord(NamedTuple):
     """An owner's value in the key-value store of that name, for moving."""

@@ -114,6 +114,7 @@ class Server:
         sys.unraisablehook = self._unraisable
         self.config.server.data_dir.mkdir(parents=True, exist_ok=True)
         await self.backend.open()
+        self.backend.work.take_over()
         running = asyncio.get_running_loop()
         self.loop = Loop(
             running.call_soon,

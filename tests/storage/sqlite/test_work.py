@@ -26,3 +26,17 @@ async def test_many_jobs_are_claimed_in_few_statements(sqlite: SqliteBackend) ->
     jobs = await sqlite.work.claim("push", 0, 64, 10)
     assert [job.payload for job in jobs] == [b"%d" % n for n in range(64)]
     assert len(seen) <= 8
+
+
+async def test_what_a_dead_process_had_claimed_is_due_at_once_unless_something_newer_waits(
+    sqlite: SqliteBackend,
+) -> None:
+    for payload in (b"old", b"other"):
+        sqlite.work.put("push", payload, key=payload.decode())
+    await sqlite.flush()
+    assert len(await sqlite.work.claim("push", 0, 10, 1_000)) == 2
+    sqlite.work.put("push", b"new", key="old")
+    sqlite.work.take_over()
+    await sqlite.flush()
+    jobs = await sqlite.work.claim("push", 0, 10, 1_000)
+    assert [(job.payload, job.attempts) for job in jobs] == [(b"other", 2), (b"new", 1)]
