@@ -174,6 +174,15 @@ class AccountEvent:
 
 
 @dataclass(slots=True)
+class ClientsEvent:
+    """Clients of an account lost their access (XEP-0494). `agents`: ids of their installations; `resources`: names of their sessions."""
+
+    jid: JID
+    agents: tuple[str, ...]
+    resources: tuple[str, ...]
+
+
+@dataclass(slots=True)
 class RegistrationEvent:
     """A stranger wants to make an account (XEP-0077).
 
@@ -489,6 +498,9 @@ room_message_for_absent: Signal[AbsentEvent] = Signal(
 )
 account_sends: Signal[AccountEvent] = Signal(
     "account_sends", "An account is about to send its first message since it was loaded into memory; may wait."
+)
+clients_ended: Signal[ClientsEvent] = Signal(
+    "clients_ended", "Clients of an account lose their tokens and sessions (XEP-0494); may wait."
 )
 registration_asked: Filter[RegistrationEvent] = Filter(
     "registration_asked", "A stranger asks for an account, or how to get one: whether they may; may wait."

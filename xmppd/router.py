@@ -217,8 +217,10 @@ class Router:
             if recipient is None:
                 raise StanzaError("service-unavailable")
             host.run_filter(message_received, event)
+            taken = event.commit
             if event.copies:
                 host.run_filter(message_routed, event)
+                event.commit = both(taken, event.commit)
         except StanzaError as error:
             self._refuse(message, error, None)
         return event.commit

@@ -11,6 +11,7 @@ from storage.interface import StorageFull
 from tests.support.chat import SM, Phone, Timers
 from tests.support.push.world import APP_SERVER, OURS, PUSH, PushWorld
 from xmppd import accounts
+from xmppd.hooks import ClientsEvent, clients_ended
 
 JULIET = "juliet@example.org"
 ROMEO = "romeo@example.org"
@@ -214,6 +215,28 @@ async def test_registrations_outlive_a_restart_and_go_with_the_account(push):
     assert not again.module.registrar.has_devices(JULIET)
     assert await again.world.shared.backend.map("push.registrations").items(JULIET) == {}
     await again.service.close()
+
+
+async def test_client_that_loses_its_access_is_woken_no_more(push):
+    await away(push)
+    host = push.world.host()
+    await host.signal_waiting(clients_ended, ClientsEvent(JID.parse(JULIET), ("other",), ("desk",)))
+    assert push.wakings(JULIET).registrations
+    await host.signal_waiting(clients_ended, ClientsEvent(JID.parse(JULIET), (), ("phone",)))
+    assert not push.wakings(JULIET).registrations
+
+
+async def test_request_of_somebody_who_may_see_already_wakes_nobody(push):
+    await away(push)
+    sender = await romeo(push)
+    juliet = await push.world.client(f"{JULIET}/desk", "<presence><show>away</show></presence>")
+    await sender.send(f"<presence type='subscribe' to='{JULIET}'/>")
+    await juliet.send(f"<presence type='subscribed' to='{ROMEO}'/>")
+    await push.settle()
+    assert len(push.apns.sent) == 1
+    await sender.send(f"<presence type='subscribe' to='{JULIET}'/>")
+    await push.settle()
+    assert len(push.apns.sent) == 1
 
 
 # who is woken

@@ -27,6 +27,7 @@ from xmppd.errors import StanzaError
 from xmppd.hooks import (
     AbsentEvent,
     AccountEvent,
+    ClientsEvent,
     DeliveredEvent,
     MessageEvent,
     NodeEvent,
@@ -35,6 +36,7 @@ from xmppd.hooks import (
     PresenceEvent,
     ResourceEvent,
     account_deleted,
+    clients_ended,
     message_received,
     message_sent,
     node_changed,
@@ -48,6 +50,7 @@ from xmppd.hooks import (
 )
 from xmppd.host import Host
 from xmppd.module import Module, Target, account_part, iq_set, on
+from xmppd.modules.rfc_6121_roster import FROM, PENDING_IN, RosterModule
 from xmppd.modules.xep_0045_muc import RoomsModule
 from xmppd.modules.xep_0386_bind2 import Installation
 from xmppd.modules.xep_0402_bookmarks import NS as BOOKMARKS
@@ -181,6 +184,17 @@ class PushModule(Module, xep=357, account_features=(NS,)):
     async def _remove(self, account: Account, keys: list[str]) -> None:
         await self.registering.remove(account, keys)
 
+    @on(clients_ended)
+    async def revoked(self, event: ClientsEvent) -> None:
+        """Whoever may not come back is not woken."""
+        account = await self.registering.account(event.jid)
+        keys = [
+            one.key
+            for one in account.part(Wakings).registrations.values()
+            if one.agent in event.agents or (not one.agent and one.resource in event.resources)
+        ]
+        await self.registering.remove(account, keys)
+
     # what happens
 
     @on(message_received, phase=Phase.FALLBACK)
@@ -227,19 +241,21 @@ class PushModule(Module, xep=357, account_features=(NS,)):
         self._message(account, account.part(Wakings), event.message, verdict, event.id)
 
     @on(presence_received, phase=Phase.CHECK)
-    def asked(self, event: PresenceEvent) -> PresenceEvent:
-        """Somebody asks to see an account's presence; the same request again wakes nobody."""
+    async def asked(self, event: PresenceEvent) -> PresenceEvent:
+        """Somebody asks to see an account's presence; who has asked before, or may see it already, wakes nobody."""
         presence, account = event.presence, event.account
-        wakings = account.part(Wakings)
-        from_ = presence.from_
-        if presence.type == "subscribe" and wakings.registrations and from_ is not None and from_.bare != account.jid:
-            key = f"?{from_.bare}"
-            if key not in wakings.unread and not any(is_in_use(one) for one in account.resources.values()):
-                wakings.unread[key] = 0
-                self.registrar.count(account.jid, key, 0)
-                requests = sum(one.startswith("?") for one in wakings.unread)
-                occasion = Occasion(from_.bare, from_.bare, requests=requests, count=wakings.count, kind="subscription")
-                self._wake(account, wakings, self._sleeping(account, wakings), occasion)
+        wakings, from_ = account.part(Wakings), presence.from_
+        if presence.type != "subscribe" or not wakings.registrations or from_ is None or from_.bare == account.jid:
+            return event
+        rosters = self.host.modules.get(RosterModule)
+        contacts = (await rosters.roster(account)).contacts if rosters is not None else {}
+        contact = contacts.get(from_.bare)
+        if contact is not None and (contact.state & (FROM | PENDING_IN) or contact.approved):
+            return event
+        if not any(is_in_use(one) for one in account.resources.values()):
+            requests = 1 + sum(bool(one.state & PENDING_IN) for one in contacts.values())
+            occasion = Occasion(from_.bare, from_.bare, requests=requests, count=wakings.count, kind="subscription")
+            self._wake(account, wakings, self._sleeping(account, wakings), occasion)
         return event
 
     def _message(

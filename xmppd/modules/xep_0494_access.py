@@ -19,7 +19,15 @@ from codec.payload import Payload, attr
 from codec.stanza import IQ
 from storage.interface import AccountRecord, MapStore, StorageError
 from xmppd.errors import StanzaError
-from xmppd.hooks import AccountEvent, AuthenticatedEvent, Phase, account_deleted, sasl2_authenticated
+from xmppd.hooks import (
+    AccountEvent,
+    AuthenticatedEvent,
+    ClientsEvent,
+    Phase,
+    account_deleted,
+    clients_ended,
+    sasl2_authenticated,
+)
 from xmppd.host import Host
 from xmppd.module import Module, Target, iq_get, iq_set, on
 from xmppd.modules.xep_0050_commands import CommandsModule
@@ -183,6 +191,8 @@ class AccessModule(
         await self._tokens.revoke(jid, ids)  # first: nobody comes back in between
         await self.stores["clients"].update(jid, {}, ids)
         sessions = [resource for client in gone for resource in client.sessions if resource.jid != but]
+        names = tuple([resource.jid.resourcepart for resource in sessions])
+        await self.host.signal_waiting(clients_ended, ClientsEvent(jid, tuple(ids), names))
         for resource in sessions:
             await self.host.shared.end_resource(resource, "not-authorized")
         self.host.log.info("clients_ended", jid=str(jid), clients=len(gone), sessions=len(sessions))

@@ -44,19 +44,23 @@ class Registrar:
         self._unread = backend.map("push.unread")
         self._results = backend.map("push.results")
         self._index = backend.map("push.index")
+        self._settings_index = backend.map("push.settings_index")
         self._owners: set[str] = set()
+        self._with_settings: set[str] = set()
+        self._is_alone = backend.gateway_number is None
 
     async def open(self, domain: str) -> None:
-        """Read which accounts of a domain have devices."""
+        """Read which accounts of a domain have devices, and settings."""
         self._owners.update((await self._index.items(domain)).keys())
+        self._with_settings.update((await self._settings_index.items(domain)).keys())
 
     def has_devices(self, owner: str) -> bool:
-        """Whether an account has any device."""
-        return owner in self._owners
+        """Whether an account may have a device; where other processes take registrations too, everyone may."""
+        return owner in self._owners or not self._is_alone
 
     async def load(self, owner: str) -> Wakings:
         """Return what is kept of an account."""
-        if owner not in self._owners:
+        if not self.has_devices(owner):
             return Wakings(settings=await self.settings(owner))
         kept = await self._registrations.items(owner)
         unread = await self._unread.items(owner)
@@ -68,11 +72,16 @@ class Registrar:
 
     async def settings(self, owner: str) -> Settings:
         """Return an account's settings."""
+        if self._is_alone and owner not in self._with_settings:
+            return Settings()
         data = await self._settings.get(owner)
         return Settings() if data is None else Settings.from_bytes(data)
 
     def keep_settings(self, owner: str, settings: Settings) -> Commit:
         """Write an account's settings."""
+        if owner not in self._with_settings:
+            self._with_settings.add(owner)
+            self._settings_index.update(_domain(owner), {owner: b""})
         return self._settings.set(owner, settings.to_bytes())
 
     def put(self, owner: str, registration: Registration, gone: Collection[str]) -> Commit:
@@ -104,6 +113,9 @@ class Registrar:
         for store in (self._registrations, self._unread, self._results):
             store.clear(owner)
         self._settings.delete(owner)
+        if owner in self._with_settings:
+            self._with_settings.discard(owner)
+            self._settings_index.update(_domain(owner), {}, [owner])
 
     def _forget_owner(self, owner: str) -> None:
         self._owners.discard(owner)

@@ -98,7 +98,15 @@ def has_taken(resource: Resource, sent: Sent) -> bool:
     acks = resource.acks
     if resource.is_ended or acks is None:
         return False
-    return not any(stanza is sent.message or (sent.id and id_ == sent.id) for stanza, id_ in acks.unacked)
+    return not any(_is_same(stanza, id_, sent) for stanza, id_ in acks.unacked)
+
+
+def _is_same(stanza: Any, id_: int, sent: Sent) -> bool:
+    if stanza is sent.message or (sent.id and id_ == sent.id):
+        return True
+    # what a room sends goes out with another `to` for each client, and stands in nobody's own history
+    is_of_room = not id_ and sent.message.type == "groupchat" and sent.message.id is not None
+    return is_of_room and stanza.id == sent.message.id and stanza.from_ == sent.message.from_
 
 
 def session_of(account: Account, registration: Registration, agent_of: Callable[[Resource], str]) -> Resource | None:
