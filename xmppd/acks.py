@@ -11,8 +11,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from codec.element import Element
 from codec.stanza import Stanza
 from storage.interface import Commit
+from xmppd.errors import StreamError
+
+NS = "urn:xmpp:sm:3"
 
 STANZA_BYTES = 500
 """What a stanza kept here costs beside its payload."""
@@ -197,3 +201,27 @@ class Acks:
             self.size_bytes -= stanza.size_bytes + STANZA_BYTES
         self.r_sent_at = None  # also when it covers less than we asked about: what is left must be asked about again
         return covered
+
+    def take(self, h: int) -> list[tuple[Stanza, Any]]:
+        """Do as `acknowledge`.
+
+        Raises:
+            StreamError: it acknowledges more than was sent (§4): the stream ends.
+        """
+        try:
+            return self.acknowledge(h)
+        except ValueError as error:
+            sent = self.sent % MODULO
+            raise StreamError(
+                "undefined-condition",
+                f"You acknowledged {h} stanzas, but I sent {sent}.",
+                Element(f"{NS} handled-count-too-high", {"h": str(h), "send-count": str(sent)}),
+            ) from error
+
+
+def counter_of(element: Element) -> int | None:
+    """Return h, or None when it is missing or no unsigned 32-bit number."""
+    text = element.get("h") or ""
+    if not text.isascii() or not text.isdecimal() or len(text) > 10:
+        return None
+    return int(text) if int(text) < MODULO else None

@@ -35,6 +35,7 @@ from xmppd.resource import Resource
 from xmppd.router import Router
 from xmppd.sasl.offer import Offer, Realm
 from xmppd.stream import Stream
+from xmppd.stream_limits import reader_limits
 from xmppd.tls import TlsStore
 from xmppd.tls_engine import TlsEngine
 
@@ -522,7 +523,4 @@ def limits_of(config: Any) -> tuple[ReaderLimits, ReaderLimits]:
         attributes=BEFORE_LOGIN.attributes,
         children=BEFORE_LOGIN.children,
     )
-    after = ReaderLimits(
-        stanza_bytes=limits.stanza_bytes, depth=limits.depth, attributes=limits.attributes, children=limits.children
-    )
-    return before, after
+    return before, reader_limits(limits)

@@ -11,17 +11,17 @@ from typing import Any
 from codec.element import Element
 from codec.events import BadStanza, Event, StreamOpened
 from codec.jid import JID, InvalidJID, prepare_domainpart
-from codec.limits import BEFORE_LOGIN, ReaderLimits
-from codec.stanza import IQ, Message, Stanza
+from codec.limits import BEFORE_LOGIN
+from codec.stanza import Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import COMPONENT_NS, USUAL_HEADERS
 from storage.interface import Commit
-from xmppd.dispatch import check_iq
-from xmppd.errors import StanzaError, StreamError, error_reply
+from xmppd.errors import StanzaError, StreamError
 from xmppd.host import Shared
 from xmppd.logs import get_logger
 from xmppd.router import Router
 from xmppd.stream import Stream, Waiting
+from xmppd.stream_limits import reader_limits
 
 HANDSHAKE = f"{COMPONENT_NS} handshake"
 
@@ -68,10 +68,7 @@ class Externals:
     def __init__(self, shared: Shared, router: Router, secrets: dict[str, str]) -> None:
         self.shared = shared
         self.router = router
-        limits = shared.config.limits
-        self.limits = ReaderLimits(
-            stanza_bytes=limits.stanza_bytes, depth=limits.depth, attributes=limits.attributes, children=limits.children
-        )
+        self.limits = reader_limits(shared.config.limits)
         self.log = get_logger("xmppd.external")
         self.parsers = ParserPool(USUAL_HEADERS[COMPONENT_NS])
         self.by_domain = {domain: ExternalComponent(domain, secret) for domain, secret in secrets.items()}
@@ -157,16 +154,7 @@ class ComponentStream(Stream):
         if stanza.from_.domainpart != self.component.domain:
             raise StreamError("invalid-from")
         self._externals.shared.metrics.stanzas_received[stanza.kind] += 1
-        if isinstance(stanza, IQ):
-            try:
-                check_iq(stanza)
-            except StanzaError as error:
-                reply = error_reply(stanza, error)
-                if reply is not None:
-                    self.send(reply)
-                return None
-        router = self._externals.router
-        result = router.message_from_elsewhere(stanza) if isinstance(stanza, Message) else router.route(stanza)
+        result = self._externals.router.from_elsewhere(stanza)
         return result if isinstance(result, Coroutine) else None
 
     def tick(self, idle_s: int, age_s: int) -> None:

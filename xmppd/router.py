@@ -35,6 +35,7 @@ from xmppd.resource import Account, Resource
 Waiting = Coroutine[Any, Any, Any]
 
 SUBSCRIPTION_TYPES = frozenset(("subscribe", "subscribed", "unsubscribe", "unsubscribed"))
+SHOWN_TYPES = frozenset(("", "unavailable", "error"))
 
 
 class Router:
@@ -194,6 +195,18 @@ class Router:
         assert isinstance(stanza, IQ)
         return self._iq_on(stanza, None)
 
+    def from_elsewhere(self, stanza: Stanza) -> Commit | Waiting | None:
+        """Send on what another server or a component brings, its addresses checked; returns what `message` does."""
+        if isinstance(stanza, Message):
+            return self.message_from_elsewhere(stanza)
+        if isinstance(stanza, IQ):
+            try:
+                check_iq(stanza)
+            except StanzaError as error:
+                self._refuse(stanza, error, None)
+                return None
+        return self.route(stanza)
+
     def message_from_elsewhere(self, message: Message) -> Commit | Waiting | None:
         """Send a message on by its `to`; returns what `message` does."""
         assert message.to is not None
@@ -231,13 +244,10 @@ class Router:
         assert to is not None
         host = self.hosts.get(to.domainpart)
         if host is None:
-            if self._shared.components.find(to.domainpart) is not None or presence.type not in (
-                "",
-                "unavailable",
-                "error",
-            ):
+            # without federation nobody minds that somebody elsewhere cannot see it
+            if presence.type not in SHOWN_TYPES or self._shared.components.find(to.domainpart) is not None:
                 self._pass_on(presence)
-            return  # without federation nobody minds that somebody elsewhere cannot see it
+            return
         if not to.localpart:
             return
         account = host.accounts.get(to.bare)

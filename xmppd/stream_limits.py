@@ -1,9 +1,19 @@
-"""What a stream's other side may send, as XEP-0478 writes it: for streams of clients and of servers."""
+"""What a stream's other side may send, from the settings, and as XEP-0478 writes it: for streams of clients, servers and components."""
+
+from typing import Any
 
 from codec.element import Element
+from codec.limits import ReaderLimits
 
 LIMITS_NS = "urn:xmpp:stream-limits:0"
 LIMITS = f"{LIMITS_NS} limits"
+
+
+def reader_limits(limits: Any) -> ReaderLimits:
+    """Return what a peer that is proven may send, by `[limits]` of the settings."""
+    return ReaderLimits(
+        stanza_bytes=limits.stanza_bytes, depth=limits.depth, attributes=limits.attributes, children=limits.children
+    )
 
 
 def limits_feature(stanza_bytes: int, idle_s: float) -> Element:

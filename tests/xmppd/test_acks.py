@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from codec.element import Element
 from codec.stanza import Message
 from storage.interface import Commit, StorageError
-from xmppd.acks import MODULO, Acks
+from xmppd.acks import MODULO, NS, Acks, counter_of
+from xmppd.errors import StreamError
 
 
 class Watched(Acks):
@@ -245,3 +246,23 @@ def test_any_answer_of_the_client_lets_us_ask_again():
     acks.r_sent_at = 3
     acks.acknowledge(2)  # it has handled two by now: without another request we would never learn of the third
     assert acks.r_sent_at is None
+
+
+# as it stands on the wire
+
+
+def test_more_than_was_sent_ends_the_stream_with_both_numbers() -> None:
+    acks = Watched()
+    entries = sent(acks, 2)
+    assert acks.take(1) == entries[:1]
+    with pytest.raises(StreamError, match="undefined-condition") as caught:
+        acks.take(3)
+    assert caught.value.app == Element(f"{NS} handled-count-too-high", {"h": "3", "send-count": "2"})
+
+
+@pytest.mark.parametrize(
+    ("text", "h"), [("0", 0), ("007", 7), (str(MODULO - 1), MODULO - 1), (str(MODULO), None), ("-1", None), ("٣", None)]
+)
+def test_a_counter_is_an_unsigned_number_of_32_bits(text: str, h: int | None) -> None:
+    assert counter_of(Element(f"{NS} a", {"h": text})) == h
+    assert counter_of(Element(f"{NS} a")) is None

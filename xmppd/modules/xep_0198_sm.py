@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from codec.element import Element
 from codec.jid import JID
 from storage.interface import Commit
-from xmppd.acks import MODULO, Acks
+from xmppd.acks import MODULO, NS, Acks, counter_of
 from xmppd.errors import StreamError
 from xmppd.hooks import (
     AuthenticatedEvent,
@@ -38,7 +38,6 @@ from xmppd.host import Host
 from xmppd.module import Module, nonza, on
 from xmppd.resource import Resource, StreamLike
 
-NS = "urn:xmpp:sm:3"
 ERRORS_NS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 TRUE = ("true", "1")
 
@@ -145,7 +144,7 @@ class StreamManagementModule(Module, xep=198):
         resource = stream.resource
         if resource is None or resource.acks is None:
             raise StreamError("unsupported-stanza-type")
-        h = _counter(element)
+        h = counter_of(element)
         if h is None:
             raise StreamError("bad-format", "<a/> needs h, a number.")
         self._take(resource, h)
@@ -153,15 +152,7 @@ class StreamManagementModule(Module, xep=198):
     def _take(self, resource: Resource, h: int) -> None:
         acks = resource.acks
         assert acks is not None
-        try:
-            covered = acks.acknowledge(h)
-        except ValueError as error:
-            sent = acks.sent % MODULO
-            raise StreamError(
-                "undefined-condition",
-                f"You acknowledged {h} stanzas, but I sent {sent}.",
-                Element(f"{NS} handled-count-too-high", {"h": str(h), "send-count": str(sent)}),
-            ) from error
+        covered = acks.take(h)
         if self.host.handlers.get(stanza_delivered):
             for stanza, archive_id in covered:
                 if archive_id:
@@ -222,7 +213,7 @@ class StreamManagementModule(Module, xep=198):
         It waits until all that was taken is committed, so that h in the answer covers it. The resource may end meanwhile, or go on
         with another stream.
         """
-        h = _counter(element)
+        h = counter_of(element)
         if stream.resource is not None or h is None:
             return _failed("unexpected-request" if stream.resource is not None else "bad-request")
         if not int(self.host.config.c2s.resume_s):
@@ -304,14 +295,6 @@ async def _settled(acks: Acks) -> None:
 def _wake(future: "asyncio.Future[None]", _: Commit) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _counter(element: Element) -> int | None:
-    """Return h, or None when it is missing or no unsigned 32-bit number."""
-    text = element.get("h") or ""
-    if not text.isascii() or not text.isdecimal() or len(text) > 10:
-        return None
-    return int(text) if int(text) < MODULO else None
 
 
 def _failed(condition: str, h: int | None = None) -> Element:

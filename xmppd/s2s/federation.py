@@ -5,7 +5,7 @@ import contextlib
 from collections import Counter
 from typing import Any
 
-from codec.limits import BEFORE_LOGIN, ReaderLimits
+from codec.limits import BEFORE_LOGIN
 from codec.stanza import Stanza
 from storage.interface import Commit
 from xmppd.connection import Connection, Loop
@@ -21,6 +21,7 @@ from xmppd.s2s.policy import Policy
 from xmppd.s2s.queue import OWNER_PREFIX, Budget, Queue, owner_of, pair_of
 from xmppd.s2s.resolver import Resolver
 from xmppd.s2s.route import Dialling, Route
+from xmppd.stream_limits import reader_limits
 
 
 class Federation:
@@ -35,7 +36,7 @@ class Federation:
     def __init__(
         self, shared: Shared, router: Router, tls: Any, secret: bytes, loop: Loop, resolver: Resolver, remind: Any
     ) -> None:
-        settings, limits = shared.config.s2s, shared.config.limits
+        settings = shared.config.s2s
         self._shared = shared
         self._loop = loop
         self._budget = Budget(QUEUES_BYTES)
@@ -50,12 +51,7 @@ class Federation:
             policy=self.policy,
             keys=DialbackKeys(secret),
             tls=tls,
-            limits=ReaderLimits(
-                stanza_bytes=limits.stanza_bytes,
-                depth=limits.depth,
-                attributes=limits.attributes,
-                children=limits.children,
-            ),
+            limits=reader_limits(shared.config.limits),
             before_login=BEFORE_LOGIN,
             uses_bidi=settings.bidi,
             idle_s=settings.idle_s,

@@ -16,13 +16,13 @@ from typing import Any, Protocol
 from codec.element import Element
 from codec.events import BadStanza, Event
 from codec.limits import ReaderLimits
-from codec.stanza import IQ, Message, Stanza
+from codec.stanza import Stanza
 from codec.xml_parser import ParserPool
 from codec.xml_reader import SERVER_NS, USUAL_HEADERS
 from codec.xml_writer import STREAMS_NS
-from xmppd.acks import MODULO, Acks
-from xmppd.dispatch import check_iq
-from xmppd.errors import StanzaError, StreamError, error_reply
+from xmppd.acks import MODULO, Acks, counter_of
+from xmppd.acks import NS as SM_NS
+from xmppd.errors import StreamError
 from xmppd.host import Shared
 from xmppd.router import Router
 from xmppd.s2s.identity import PeerCertificate
@@ -32,7 +32,6 @@ from xmppd.s2s.policy import Policy
 from xmppd.s2s.queue import Entry
 from xmppd.stream import Stream, Waiting
 
-SM_NS = "urn:xmpp:sm:3"
 TLS_NS = "urn:ietf:params:xml:ns:xmpp-tls"
 SASL_NS = "urn:ietf:params:xml:ns:xmpp-sasl"
 BIDI_NS, BIDI_FEATURE = "urn:xmpp:bidi", "urn:xmpp:features:bidi"
@@ -83,7 +82,6 @@ class PeerService:
 
     Attributes:
         tls: None: there is no certificate, and no TLS.
-        start_tls: makes `MakeEngine` for the side that accepts: (domain or None) -> engine maker.
         uses_bidi: whether XEP-0288 is offered and asked for.
         waiting, waiting_by: how many domains are being asked about keys, in all and by the address that claims them.
         remind: has `remind()` of a stream called within a second or so.
@@ -231,36 +229,16 @@ class PeerStream(Stream):
             raise StreamError("invalid-from", "This stream does not speak for that domain to this one.")
         self._meter(from_.domainpart)
         self.service.shared.metrics.stanzas_received[stanza.kind] += 1
-        if isinstance(stanza, Message):
-            result = self.service.router.message_from_elsewhere(stanza)
-            if isinstance(result, Coroutine):
-                return self.acks.count_after(result)
-            self.acks.took(result)
-            return None
-        if isinstance(stanza, IQ) and not self._is_proper(stanza):
-            self.acks.took(None)
-            return None
-        waiting = self.service.router.route(stanza)
-        if waiting is not None:
-            return self.acks.count_after(waiting)
-        self.acks.took(None)
+        result = self.service.router.from_elsewhere(stanza)
+        if isinstance(result, Coroutine):
+            return self.acks.count_after(result)
+        self.acks.took(result)
         return None
 
     def _meter(self, domain: str) -> None:
         rate = self.service.policy.terms(domain).stanzas_per_s
         if rate and self.service.federation.is_too_fast(domain, rate):
             self.connection.throttle()
-
-    def _is_proper(self, iq: IQ) -> bool:
-        try:
-            check_iq(iq)
-        except StanzaError as error:
-            reply = error_reply(iq, error)
-            waiting = None if reply is None else self.service.router.route(reply)
-            if waiting is not None:
-                self.service.shared.spawn(waiting)
-            return False
-        return True
 
     # XEP-0198
 
@@ -269,19 +247,11 @@ class PeerStream(Stream):
             self.acks.ask()
             self.wake()
             return
-        h = element.get("h") or ""
-        if not h.isascii() or not h.isdecimal() or len(h) > 10 or int(h) >= MODULO:
+        h = counter_of(element)
+        if h is None:
             raise StreamError("bad-format", "<a/> needs h, a number.")
         self._asked_at = None
-        try:
-            covered = self.acks.acknowledge(int(h))
-        except ValueError as error:
-            sent = {"h": h, "send-count": str(self.acks.sent % MODULO)}
-            raise StreamError(
-                "undefined-condition",
-                f"You acknowledged what was not sent: {error}.",
-                Element(f"{SM_NS} handled-count-too-high", sent),
-            ) from error
+        covered = self.acks.take(h)
         # What was sent before <enable/> it has too: it takes a stream in order.
         self._pinged_at = None
         self._acked([*self.pinged.acknowledge(self.pinged.sent % MODULO), *covered])
