@@ -7,7 +7,7 @@ What is read: a page of the asking account's own history, by the form and the RS
 """
 
 from codec.archived import to_archive
-from codec.element import Element, escape_value
+from codec.element import Element
 from codec.jid import JID
 from codec.payloads.hints import NO_PERMANENT_STORE
 from codec.payloads.stanza_id import StanzaId
@@ -38,25 +38,24 @@ from xmppd.module import Module, Target, iq_get, iq_set, on
 from xmppd.modules.xep_0313_past import Past, read_result
 from xmppd.modules.xep_0313_query import (
     NS,
-    End,
+    RESULT,
     Fin,
     Metadata,
     MetadataRequest,
     Query,
-    Start,
     fin_of,
     form_of_fields,
     known_id,
+    metadata_of,
     read_query,
     required_ids,
     result_inner,
+    results_of,
 )
 from xmppd.modules.xep_0334_hints import may_wait
 from xmppd.modules.xep_0359_ids import StanzaIdsModule, stanza_id_xml
 from xmppd.modules.xep_0441_mam_prefs import ArchivePrefsModule, Choice
 from xmppd.resource import Account, Resource
-
-RESULT = f"{NS} result"
 
 EXPORT_PAGE = 500
 """Messages read at once for a file."""
@@ -240,12 +239,7 @@ class ArchiveModule(
                 raise StanzaError("item-not-found", text="This history holds no message of that id.")
 
     def _send(self, resource: Resource, owner: JID, request: Query, messages: list[ArchivedMessage]) -> None:
-        head = f"<result xmlns='{NS}'"
-        if request.queryid is not None:
-            head += f" queryid='{escape_value(request.queryid)}'"
-        ordered = reversed(messages) if request.is_flipped else messages
-        for message in ordered:
-            inner = result_inner(head, self.host.archive_ids.text_of(message.id), message, time_of_id(message.id))
+        for message, inner in results_of(request, messages, self.host.archive_ids):
             result = Message(resource.jid, owner, None, "normal", None, inner, (RESULT,))
             # a message that the owner got counts as given once this arrives (XEP-0160)
             is_sent = message.outgoing and message.peer != owner
@@ -255,7 +249,7 @@ class ArchiveModule(
     async def metadata(self, iq: IQ) -> Metadata:
         """Return the first and the last message's id and time (#extended)."""
         assert iq.to is not None
-        return self._metadata(await self._bounds(iq.to.bare))
+        return metadata_of(await self._bounds(iq.to.bare), self.host.archive_ids)
 
     @on(bind2_requested)
     async def tell(self, event: BindEvent) -> None:
@@ -264,17 +258,8 @@ class ArchiveModule(
             account: Account = event.account
             bounds = await self._bounds(account.jid)
             event.history_end_id = 0 if bounds is None else bounds[1]
-            event.answers.append(self._metadata(bounds).to_element())
+            event.answers.append(metadata_of(bounds, self.host.archive_ids).to_element())
 
     async def _bounds(self, owner: JID) -> tuple[int, int] | None:
         await self.host.backend.flush()
         return await self.host.archive.bounds(owner)
-
-    def _metadata(self, bounds: tuple[int, int] | None) -> Metadata:
-        if bounds is None:
-            return Metadata()
-        start, end = bounds
-        return Metadata(
-            start=Start(id=self.host.archive_ids.text_of(start), timestamp=time_of_id(start)),
-            end=End(id=self.host.archive_ids.text_of(end), timestamp=time_of_id(end)),
-        )

@@ -1,21 +1,23 @@
 """The query of XEP-0313: from its form and RSM to what storage is asked, and from a page to the answer."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from codec.archived import archived_xml
-from codec.element import Element
+from codec.element import Element, escape_value
 from codec.payload import Payload, attr, child, flag
 from codec.payloads.data_form import Field, Form
 from codec.payloads.forwarded import forwarded_xml
 from codec.payloads.rsm import First, Set
 from codec.values import format_datetime, parse_datetime
 from storage.interface import ArchivedMessage, ArchivePage, ArchiveQuery
-from xmppd.clock import ID_SHIFT_BITS, id_of_time
+from xmppd.clock import ID_SHIFT_BITS, id_of_time, time_of_id
 from xmppd.errors import StanzaError
 from xmppd.opaque_ids import OpaqueIds
 
 NS = "urn:xmpp:mam:2"
+RESULT = f"{NS} result"
 DEFAULT_PAGE = 50
 """Messages on a page when the client does not say."""
 
@@ -157,6 +159,28 @@ def result_inner(head: str, id_text: str, message: ArchivedMessage, stamp: datet
         head.encode(),
         id_text.encode(),
         forwarded_xml(archived_xml(message.stanza), stamp),
+    )
+
+
+def results_of(
+    request: Query, messages: Sequence[ArchivedMessage], opaque: OpaqueIds
+) -> Iterator[tuple[ArchivedMessage, bytes]]:
+    """Yield messages in the order in which they are sent (§4.2), each with its <result/>."""
+    head = f"<result xmlns='{NS}'"
+    if request.queryid is not None:
+        head += f" queryid='{escape_value(request.queryid)}'"
+    for message in reversed(messages) if request.is_flipped else messages:
+        yield message, result_inner(head, opaque.text_of(message.id), message, time_of_id(message.id))
+
+
+def metadata_of(bounds: tuple[int, int] | None, opaque: OpaqueIds) -> Metadata:
+    """Return what is told of a history's first and last id (§4.4.2); `bounds` None: it is empty."""
+    if bounds is None:
+        return Metadata()
+    start, end = bounds
+    return Metadata(
+        start=Start(id=opaque.text_of(start), timestamp=time_of_id(start)),
+        end=End(id=opaque.text_of(end), timestamp=time_of_id(end)),
     )
 
 

@@ -7,35 +7,31 @@ where everybody saw it when the message was sent, and is cut off where not every
 
 from dataclasses import replace
 
-from codec.element import Element, escape_value
+from codec.element import Element
 from codec.jid import JID
 from codec.payload import PayloadError
 from codec.stanza import IQ, Message
 from storage.interface import ArchivedMessage, StorageError
-from xmppd.clock import time_of_id
 from xmppd.errors import StanzaError, error_reply
 from xmppd.host import Host
 from xmppd.module import Module
 from xmppd.modules.xep_0045_muc import RoomsModule
 from xmppd.modules.xep_0313_query import (
     NS,
-    End,
-    Metadata,
+    RESULT,
     MetadataRequest,
     Query,
-    Start,
     fin_of,
     form_of_fields,
+    metadata_of,
     read_query,
     required_ids,
-    result_inner,
+    results_of,
 )
 from xmppd.rooms.limits import MAX_ARCHIVE_QUERIES
 from xmppd.rooms.markup import without_last_user_x
 from xmppd.rooms.roles import Affiliation
 from xmppd.rooms.room import Room
-
-RESULT = f"{NS} result"
 
 
 class RoomArchiveModule(Module, xep=313, requires=(RoomsModule,)):
@@ -76,19 +72,14 @@ class RoomArchiveModule(Module, xep=313, requires=(RoomsModule,)):
 
     async def _answer(self, room: Room, iq: IQ, request: Query | None) -> None:
         try:
-            await (
-                self.host.backend.flush()
-            )  # the client may name an id that it has just got and that is not committed yet
+            # the client may name an id that it has just got and that is not committed yet
+            await self.host.backend.flush()
             answer = iq.reply(await self._page(room, iq, request) if request else await self._metadata(room))
         except StanzaError as error:
-            refusal = error_reply(iq, error)
-            assert isinstance(refusal, IQ)
-            answer = refusal
+            answer = _refusal(iq, error)
         except (StorageError, PayloadError):
             self.host.log.exception("room_archive_broke", room=room.jid)
-            refusal = error_reply(iq, StanzaError("internal-server-error"))
-            assert isinstance(refusal, IQ)
-            answer = refusal
+            answer = _refusal(iq, StanzaError("internal-server-error"))
         finally:
             room.queries -= 1
         room.world.outlet.send(answer)
@@ -106,15 +97,10 @@ class RoomArchiveModule(Module, xep=313, requires=(RoomsModule,)):
 
     def _send(self, room: Room, iq: IQ, request: Query, messages: list[ArchivedMessage]) -> None:
         assert iq.from_ is not None
-        head = f"<result xmlns='{NS}'"
-        if request.queryid is not None:
-            head += f" queryid='{escape_value(request.queryid)}'"
-        sees_jids = may_see_authors(room, iq.from_.bare)
+        if not may_see_authors(room, iq.from_.bare):
+            messages = [replace(message, stanza=without_last_user_x(message.stanza)) for message in messages]
         resource = room.world.outlet.resource(iq.from_)
-        for message in reversed(messages) if request.is_flipped else messages:
-            if not sees_jids:
-                message = replace(message, stanza=without_last_user_x(message.stanza))
-            inner = result_inner(head, self.host.archive_ids.text_of(message.id), message, time_of_id(message.id))
+        for _, inner in results_of(request, messages, self.host.archive_ids):
             result = Message(iq.from_, room.jid, None, "normal", None, inner, (RESULT,))
             if resource is not None:
                 resource.send(result)
@@ -122,15 +108,7 @@ class RoomArchiveModule(Module, xep=313, requires=(RoomsModule,)):
                 room.world.outlet.send(result)
 
     async def _metadata(self, room: Room) -> Element:
-        bounds = await self.host.archive.bounds(room.jid)
-        if bounds is None:
-            return Metadata().to_element()
-        first, last = bounds
-        ids = self.host.archive_ids
-        return Metadata(
-            start=Start(id=ids.text_of(first), timestamp=time_of_id(first)),
-            end=End(id=ids.text_of(last), timestamp=time_of_id(last)),
-        ).to_element()
+        return metadata_of(await self.host.archive.bounds(room.jid), self.host.archive_ids).to_element()
 
 
 def check_may_read(room: Room, iq: IQ) -> None:
@@ -153,3 +131,9 @@ def check_may_read(room: Room, iq: IQ) -> None:
 def may_see_authors(room: Room, bare: JID) -> bool:
     """Whether somebody sees real JIDs in the archive: everybody where the room is not anonymous, else its admins."""
     return room.config.is_non_anonymous or room.affiliation_of(bare) >= Affiliation.ADMIN
+
+
+def _refusal(iq: IQ, error: StanzaError) -> IQ:
+    reply = error_reply(iq, error)
+    assert isinstance(reply, IQ), "a request may always be answered"
+    return reply
