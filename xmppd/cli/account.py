@@ -1,11 +1,9 @@
 """`xmppd account`: add, del, list, passwd. They write to the storage themselves, and tell the server when it runs."""
 
-import asyncio
 import contextlib
 import getpass
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
@@ -13,11 +11,11 @@ import typer
 from codec.jid import JID, InvalidJID
 from storage.interface import AccountRecord, AlreadyExists, Backend
 from xmppd.cli.errors import CommandError
-from xmppd.cli.options import ConfigOption, SetOption, make_data_folder, settings
+from xmppd.cli.opened import with_storage
+from xmppd.cli.options import ConfigOption, SetOption, settings
 from xmppd.config import Config
 from xmppd.control import NotRunning, ask
 from xmppd.sasl.keys import InvalidPassword, make_keys
-from xmppd.storage_url import open_backend
 from xmppd.uploads.opening import remove_files
 from xmppd.uploads.store import MediaError
 
@@ -133,21 +131,6 @@ def _record(account: JID, password: str, config: Config) -> AccountRecord:
     except InvalidPassword as error:
         raise CommandError(str(error)) from None
     return AccountRecord(jid=str(account), keys=keys, created_at_us=time.time_ns() // 1000)
-
-
-def with_storage(config: Config, work: Callable[[Backend], Awaitable[T]]) -> T:
-    """Run `work` on the opened storage, which a running server may use at the same time."""
-    make_data_folder(config)
-
-    async def run() -> T:
-        backend = open_backend(config.storage_url, exclusive=False, settings=config.storage)
-        await backend.open()
-        try:
-            return await work(backend)
-        finally:
-            await backend.close()
-
-    return asyncio.run(run())
 
 
 async def _remove_files(config: Config, backend: Backend, account: JID) -> None:

@@ -11,11 +11,10 @@ from typing import Annotated
 
 import typer
 
-from codec.jid import InvalidJID, prepare_domainpart
 from xmppd.addresses import Address
 from xmppd.certificates import SUBDOMAINS, dns_name
 from xmppd.cli.findings import Finding, State
-from xmppd.cli.options import ConfigOption, SetOption, settings
+from xmppd.cli.options import ConfigOption, SetOption, prepared_domain, settings
 from xmppd.cli.show import JSONOption, show
 from xmppd.config import Config
 from xmppd.s2s.resolver import NoService, Resolver, ResolverDown
@@ -70,11 +69,7 @@ def dns(
 ) -> int:
     """Show what others see of a domain in DNS and where they connect, asking `s2s.resolver`; each problem with what mends it."""
     given = settings(config, sets)
-    try:
-        prepared = prepare_domainpart(domain)
-    except InvalidJID as error:
-        raise typer.BadParameter(f'"{domain}" is no domain: {error}') from None
-    return show(look_closely(prepared, given), as_json)
+    return show(look_closely(prepared_domain(domain), given), as_json)
 
 
 def look(config: Config) -> list[Finding]:

@@ -9,8 +9,9 @@ import typer
 
 from codec.jid import JID, InvalidJID
 from storage.interface import Backend
-from xmppd.cli.account import DomainArgument, with_storage
+from xmppd.cli.account import DomainArgument
 from xmppd.cli.errors import CommandError
+from xmppd.cli.opened import with_storage
 from xmppd.cli.options import ConfigOption, SetOption, settings
 from xmppd.config import Config
 from xmppd.modules.xep_0401_tokens import STORE, Invite, Invites, TooManyInvites, landing_page, make_token

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from codec.jid import InvalidJID, prepare_domainpart
 from xmppd.config import Config
 from xmppd.config_sources import ENVIRONMENT_PREFIX, ConfigError, find_file, load_config
 
@@ -29,6 +30,18 @@ def settings(config: Path | None, sets: list[str] | None) -> Config:
     if file is None and not sets and not in_environment:
         raise ConfigError(["there is no xmppd.toml in this folder; `xmppd init` writes one, --config names another"])
     return load_config(file, sets or (), os.environ)
+
+
+def prepared_domain(text: str) -> str:
+    """Return a domain that a command was given, prepared.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    try:
+        return prepare_domainpart(text)
+    except InvalidJID as error:
+        raise typer.BadParameter(f'"{text}" is no domain: {error}') from None
 
 
 def make_data_folder(config: Config) -> None:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from codec.jid import InvalidJID, prepare_domainpart
 from xmppd.cli.findings import DAYS_TO_RENEW, Finding, State
-from xmppd.cli.options import ConfigOption, SetOption, settings
+from xmppd.cli.options import ConfigOption, SetOption, prepared_domain, settings
 from xmppd.cli.s2s_probe import Seen, probe
 from xmppd.cli.show import JSONOption, show
 from xmppd.config import Config
@@ -36,11 +35,7 @@ def s2s(
 ) -> int:
     """Connect to a domain as another server would, and say what would keep stanzas from getting there."""
     given = settings(config, sets)
-    try:
-        prepared = prepare_domainpart(domain)
-    except InvalidJID as error:
-        raise typer.BadParameter(f'"{domain}" is no domain: {error}') from None
-    return show(asyncio.run(look(given, prepared)), as_json)
+    return show(asyncio.run(look(given, prepared_domain(domain))), as_json)
 
 
 async def look(config: Config, domain: str) -> list[Finding]:

@@ -1,9 +1,7 @@
 """`xmppd storage`: init, migrate, check, copy."""
 
-import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -16,9 +14,9 @@ from codec.archived import read_archived
 from storage.interface import Backend, CopyRecord, StorageError
 from xmppd.cli.errors import CommandError
 from xmppd.cli.findings import Finding
+from xmppd.cli.opened import on_storage
 from xmppd.cli.options import ConfigOption, SetOption, make_data_folder, settings
 from xmppd.cli.show import JSONOption, show
-from xmppd.config import StorageConfig
 from xmppd.config_sources import find_file
 from xmppd.storage_copy import Progress, StorageCopy
 from xmppd.storage_url import open_backend
@@ -39,14 +37,14 @@ def init(config: ConfigOption = None, sets: SetOption = None) -> None:
     """Make the storage that storage.url names; what is there stays."""
     loaded = settings(config, sets)
     make_data_folder(loaded)
-    _with(loaded.storage_url, _nothing, loaded.storage, prepare=Backend.create, is_exclusive=False)
+    on_storage(loaded.storage_url, _nothing, loaded.storage, prepare=Backend.create, is_exclusive=False)
     typer.echo(f"{_shown(loaded.storage_url)} is ready")
 
 
 def migrate(config: ConfigOption = None, sets: SetOption = None) -> None:
     """Bring the storage of an older version up to this one, while no server runs on it."""
     loaded = settings(config, sets)
-    _with(loaded.storage_url, _nothing, loaded.storage, prepare=Backend.migrate)
+    on_storage(loaded.storage_url, _nothing, loaded.storage, prepare=Backend.migrate)
     typer.echo(f"{_shown(loaded.storage_url)} is of this version")
 
 
@@ -63,7 +61,7 @@ def check(
         return [*found, *await _read_all(backend)]
 
     _must_exist(loaded.storage_url)
-    return show(_with(loaded.storage_url, look, loaded.storage, is_exclusive=False), as_json)
+    return show(on_storage(loaded.storage_url, look, loaded.storage, is_exclusive=False), as_json)
 
 
 def copy(
@@ -98,7 +96,7 @@ def copy(
             await other.close()
 
     began = time.monotonic()
-    done = _with(source, work, details)
+    done = on_storage(source, work, details)
     took_s = time.monotonic() - began
     how = "compared, and found equal" if verify else "copied and compared"
     typer.echo(f"{done.owners:,} owners, {done.records:,} records, {done.jobs:,} jobs {how} in {took_s:.1f} s")
@@ -155,32 +153,6 @@ async def _read_all(backend: Backend) -> list[Finding]:
 
 async def _nothing(_: Backend) -> None:
     """Do nothing: that it could be opened is all."""
-
-
-async def _unprepared(_: Backend) -> None:
-    """Prepare nothing."""
-
-
-def _with(
-    url: str,
-    work: Callable[[Backend], Awaitable[T]],
-    details: StorageConfig | None,
-    *,
-    prepare: Callable[[Backend], Awaitable[None]] = _unprepared,
-    is_exclusive: bool = True,
-) -> T:
-    """Run `work` on the opened storage of a URL; `prepare` on it before it is opened; `details`: what the URL does not say."""
-
-    async def run() -> T:
-        backend = open_backend(url, exclusive=is_exclusive, settings=details)
-        await prepare(backend)
-        await backend.open()
-        try:
-            return await work(backend)
-        finally:
-            await backend.close()
-
-    return asyncio.run(run())
 
 
 def _must_exist(url: str) -> None:
