@@ -17,7 +17,7 @@ from bench.accounts import PASSWORD, write_accounts, write_prosody_accounts
 from compliance.side_by_side import page
 from tests.support.ca import CertificateAuthority, Leaf, make_test_ca
 from tests.support.daemon import Daemon, free_ports, port_open
-from tests.support.federation.ejabberd_peer import EjabberdPeer
+from tests.support.ejabberd import ejabberd_environment, register_at_ejabberd
 from tests.support.prosody import MODULES as PROSODY_MODULES
 from tests.support.server import ServerProcess
 
@@ -172,14 +172,7 @@ class EjabberdDaemon(Daemon):
 
     def environment(self) -> dict[str, str]:
         """Return what makes it keep to its own folder."""
-        library = subprocess.run(["dpkg", "-L", "ejabberd"], capture_output=True, text=True, check=True).stdout
-        application = next(line for line in library.splitlines() if line.endswith("/ebin"))
-        return {
-            "EJABBERD_CONFIG_PATH": str(self.folder / "ejabberd.yml"),
-            "EJABBERD_LOG_PATH": str(self.folder / "ejabberd-own.log"),
-            "ERL_LIBS": application.rsplit("/", 2)[0],
-            "HOME": str(self.folder),
-        }
+        return ejabberd_environment(self.folder)
 
     def is_ready(self) -> bool:
         """Whether its ports are open."""
@@ -187,9 +180,7 @@ class EjabberdDaemon(Daemon):
 
     def add_admin(self) -> None:
         """Make the administrator's account."""
-        peer = object.__new__(EjabberdPeer)
-        peer.http_port = self.ports.http
-        peer.call("register", {"user": "admin", "host": DOMAIN, "password": PASSWORD})
+        register_at_ejabberd(self.ports.http, "admin", DOMAIN, PASSWORD)
 
 
 def ours(folder: Path, leaf: Leaf, ports: Ports) -> ServerProcess:

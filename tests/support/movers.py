@@ -5,13 +5,13 @@ import os
 import re
 import shutil
 import subprocess
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemon import Daemon, free_ports, port_open
+from tests.support.ejabberd import call_ejabberd, ejabberd_environment
 
 DOMAIN = "moving.test"
 STORES = ("accounts", "roster", "vcard", "private", "archive-archive", "pep-pubsub")
@@ -63,7 +63,6 @@ class EjabberdStore(Daemon):
         found = subprocess.run(["dpkg", "-L", "ejabberd"], capture_output=True, text=True, check=False).stdout
         if shutil.which("erl") is None or "/ebin" not in found:
             pytest.fail("ejabberd is missing: `apt-get install ejabberd` brings it", pytrace=False)
-        self._application = next(line for line in found.splitlines() if line.endswith("/ebin"))
         self._folder = folder
         (self._port,) = free_ports(1)
         names = ("admin_extra", "blocking", "caps", "disco", "last", "offline", "privacy", "private", "roster", "vcard")
@@ -93,13 +92,7 @@ class EjabberdStore(Daemon):
 
     def environment(self) -> dict[str, str]:
         """Return what makes it keep to its own folder."""
-        return {
-            "EJABBERD_CONFIG_PATH": str(self._folder / "ejabberd.yml"),
-            "EJABBERD_LOG_PATH": str(self._folder / "ejabberd-own.log"),
-            "ERL_LIBS": self._application.rsplit("/", 2)[0],
-            "ERL_CRASH_DUMP_BYTES": "0",
-            "HOME": str(self._folder),
-        }
+        return ejabberd_environment(self._folder)
 
     def is_ready(self) -> bool:
         """Whether its commands can be reached."""
@@ -107,7 +100,4 @@ class EjabberdStore(Daemon):
 
     def call(self, command: str, **arguments: str) -> object:
         """Run a command, and return its result."""
-        address = f"http://127.0.0.1:{self._port}/api/{command}"
-        request = urllib.request.Request(address, json.dumps(arguments).encode())
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)
+        return call_ejabberd(self._port, command, arguments)

@@ -9,18 +9,16 @@ import os
 import re
 import shutil
 import subprocess
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 
 import pytest
 
 from bench.accounts import PASSWORD
 from tests.support.daemon import free_ports, port_open
+from tests.support.ejabberd import ejabberd_environment, register_at_ejabberd
 from tests.support.federation.peer import Mode, Peer
 from tests.support.federation.zone import HOST
 
-ALREADY_THERE = 409
 INETRC = """\
 {{resolv_conf, ""}}.
 {{hosts_file, ""}}.
@@ -99,15 +97,9 @@ class EjabberdPeer(Peer):
 
     def environment(self) -> dict[str, str]:
         """Return what makes it keep to its own folder."""
-        library = subprocess.run(["dpkg", "-L", "ejabberd"], capture_output=True, text=True, check=True).stdout
-        application = next(line for line in library.splitlines() if line.endswith("/ebin"))
         return {
-            "EJABBERD_CONFIG_PATH": str(self.folder / "ejabberd.yml"),
-            "EJABBERD_LOG_PATH": str(self.folder / "ejabberd-own.log"),
+            **ejabberd_environment(self.folder),
             "ERL_INETRC": str(self.folder / "inetrc"),
-            "ERL_LIBS": application.rsplit("/", 2)[0],
-            "ERL_CRASH_DUMP_BYTES": "0",
-            "HOME": str(self.folder),
         }
 
     def is_ready(self) -> bool:
@@ -126,20 +118,7 @@ class EjabberdPeer(Peer):
     def add_accounts(self, *users: str) -> None:
         """Make accounts through its administration interface, while it runs."""
         for user in users:
-            account = {"user": user, "host": self.domain, "password": PASSWORD}
-            self.call("register", account)
-
-    def call(self, command: str, arguments: dict[str, str]) -> object:
-        """Run an administration command and return its result; what is there already is no error."""
-        address = f"http://127.0.0.1:{self.http_port}/api/{command}"
-        request = urllib.request.Request(address, json.dumps(arguments).encode())
-        try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code != ALREADY_THERE:
-                raise
-            return None
+            register_at_ejabberd(self.http_port, user, self.domain, PASSWORD)
 
 
 def _unshare() -> list[str]:

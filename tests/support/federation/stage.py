@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from tests.support.ca import Leaf
+from tests.support.daemon import free_ports
 from tests.support.federation.hostile import Ear, HostilePeer, LiveInternet, LiveZone, message
 from tests.support.federation.ours import OurServer
 from tests.support.name_server import name_server
+from tests.support.raw import memory_bytes
 
 OURS, HONEST, LATER = "verona.example", "honest.example", "later.example"
 ROMEO = f"romeo@{OURS}/ear"
@@ -85,6 +87,18 @@ class Stage:
         heard = self.romeo.heard()
         self.romeo.inbox.stanzas.clear()  # one attack that gets through fails one test
         assert heard == []
+
+
+@asynccontextmanager
+async def unbroken(settings: Mapping[str, Any], growth_bytes: int) -> AsyncIterator[Stage]:
+    """Start it, as `staged`; claim at the end that nothing broke the attacked server, nor made it grow by so much."""
+    async with staged(settings, free_ports(1)[0]) as made:
+        before = memory_bytes(made.ours.pid)
+        yield made
+        grown = memory_bytes(made.ours.pid) - before
+        log = made.ours.log_text()
+        assert not [line for line in log.splitlines() if "_broke" in line or "Traceback" in line]
+        assert grown < growth_bytes, f"{grown / 1024 / 1024:.1f} MiB more"
 
 
 @asynccontextmanager
